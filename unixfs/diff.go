@@ -1,0 +1,188 @@
+package unixfs
+
+import (
+	"context"
+	"fmt"
+
+	"archivecache/store"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Diff calls fn with every name whose entry differs between the directories a and b: old is nil
+// where a does not have it, and updated is nil where b does not. Either directory may be
+// cid.Undef and counts as empty then. The order of names is not specified. Shards that are equal
+// on both sides are not read. Diff stops at the first error of fn and returns it as it is.
+func Diff(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(name string, old, updated *Entry) error) error {
+	d := differ{ctx: ctx, get: get, fn: fn}
+	if err := d.dirs(a, b); err != nil {
+		if err == d.fault {
+			return err
+		}
+		return fmt.Errorf("compare directories %s and %s: %w", a, b, err)
+	}
+	return nil
+}
+
+type differ struct {
+	ctx   context.Context
+	get   store.Getter
+	fn    func(name string, old, updated *Entry) error
+	fault error // of fn
+}
+
+func (d *differ) dirs(a, b cid.Cid) error {
+	if a.Equals(b) {
+		return nil
+	}
+	old, err := d.open(a)
+	if err != nil {
+		return err
+	}
+	updated, err := d.open(b)
+	if err != nil {
+		return err
+	}
+	if old.Sharded() && updated.Sharded() {
+		return d.shards(old.root, updated.root)
+	}
+	oldLinks, err := old.links(d.ctx, 0)
+	if err != nil {
+		return err
+	}
+	newLinks, err := updated.links(d.ctx, 0)
+	if err != nil {
+		return err
+	}
+	return d.lists(oldLinks, newLinks)
+}
+
+func (d *differ) open(c cid.Cid) (*Dir, error) {
+	if !c.Defined() {
+		return &Dir{get: d.get, root: shardRef{node: &Node{Kind: Directory}}}, nil
+	}
+	return openDir(d.ctx, d.get, c)
+}
+
+// report hands on what became of one entry.
+func (d *differ) report(old, updated *Link) error {
+	var name string
+	var o, u *Entry
+	if old != nil {
+		e := entryOf(*old)
+		name, o = e.Name, &e
+	}
+	if updated != nil {
+		e := entryOf(*updated)
+		name, u = e.Name, &e
+	}
+	d.fault = d.fn(name, o, u)
+	return d.fault
+}
+
+// lists compares entries that are ordered by name.
+func (d *differ) lists(old, updated []Link) error {
+	for len(old) > 0 || len(updated) > 0 {
+		var o, u *Link
+		if len(updated) == 0 || len(old) > 0 && old[0].Name <= updated[0].Name {
+			o = &old[0]
+		}
+		if len(old) == 0 || len(updated) > 0 && updated[0].Name <= old[0].Name {
+			u = &updated[0]
+		}
+		if o != nil {
+			old = old[1:]
+		}
+		if u != nil {
+			updated = updated[1:]
+		}
+		if o != nil && u != nil && *o == *u {
+			continue
+		}
+		if err := d.report(o, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shards compares two shards that stand in the same place.
+func (d *differ) shards(old, updated shardRef) error {
+	a, b := old.node.Links, updated.node.Links
+	for len(a) > 0 || len(b) > 0 {
+		var l, r *Link
+		if len(b) == 0 || len(a) > 0 && a[0].Name[:2] <= b[0].Name[:2] {
+			l = &a[0]
+		}
+		if len(a) == 0 || len(b) > 0 && b[0].Name[:2] <= a[0].Name[:2] {
+			r = &b[0]
+		}
+		if l != nil {
+			a = a[1:]
+		}
+		if r != nil {
+			b = b[1:]
+		}
+		if err := d.slots(old, updated, l, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slots compares what stands in one slot on both sides.
+func (d *differ) slots(old, updated shardRef, l, r *Link) error {
+	if l != nil && r != nil {
+		if *l == *r {
+			return nil
+		}
+		if isShardLink(l) && isShardLink(r) {
+			return d.children(old, updated, l, r)
+		}
+	}
+	oldLinks, err := d.below(old, l)
+	if err != nil {
+		return err
+	}
+	newLinks, err := d.below(updated, r)
+	if err != nil {
+		return err
+	}
+	return d.lists(oldLinks, newLinks)
+}
+
+func (d *differ) children(old, updated shardRef, l, r *Link) error {
+	if l.cid == r.cid { // another Tsize for the same shard is no difference in entries
+		return nil
+	}
+	a, err := old.readChild(d.ctx, d.get, l)
+	if err != nil {
+		return err
+	}
+	b, err := updated.readChild(d.ctx, d.get, r)
+	if err != nil {
+		return err
+	}
+	return d.shards(a, b)
+}
+
+// below returns the entries in one slot, ordered by name.
+func (d *differ) below(s shardRef, l *Link) ([]Link, error) {
+	if l == nil {
+		return nil, nil
+	}
+	if !isShardLink(l) {
+		return []Link{{Name: l.Name[2:], Tsize: l.Tsize, cid: l.cid}}, nil
+	}
+	child, err := s.readChild(d.ctx, d.get, l)
+	if err != nil {
+		return nil, err
+	}
+	var links []Link
+	err = child.each(d.ctx, d.get, func(l Link) error {
+		links = append(links, l)
+		return nil
+	})
+	sortLinks(links)
+	return links, err
+}
