@@ -1,0 +1,229 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"archivecache/dagcbor"
+	"archivecache/store"
+	"archivecache/tree/merkle"
+	"archivecache/tree/reference"
+	"archivecache/tree/shared"
+	"archivecache/tree/state"
+	"archivecache/unixfs"
+
+	"github.com/ipfs/go-cid"
+)
+
+// A MarkFunc returns the newest reference that was recorded of a slot; see [state.Rules].
+type MarkFunc func(ctx context.Context, slot reference.Slot) (state.Mark, error)
+
+// ErrDraftBase is a draft that was made on another reference than the one the state holds, and cannot
+// be put on top of it.
+var ErrDraftBase = errors.New("the draft was made on an older version, and the newer one cannot be read")
+
+// Sign signs every draft of the signer, and returns the new references. Now is the time that they claim, in
+// seconds since 1970. If only is given, drafts of other directories stay drafts.
+func (r *Root) Sign(ctx context.Context, s reference.Signer, mark MarkFunc, now uint64, only func(*Draft) bool) ([]*reference.Reference, error) {
+	var drafts []*Draft
+	err := r.Drafts(ctx, func(d *Draft) error {
+		if d.Author.Equals(s.ID()) && (only == nil || only(d)) {
+			drafts = append(drafts, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var signed []*reference.Reference
+	for _, d := range drafts {
+		ref, err := r.signDraft(ctx, s, mark, now, d)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Path, err)
+		}
+		signed = append(signed, ref)
+	}
+	return signed, nil
+}
+
+func (r *Root) signDraft(ctx context.Context, s reference.Signer, mark MarkFunc, now uint64, d *Draft) (*reference.Reference, error) {
+	slot := d.slot()
+	held, err := r.state.Get(ctx, slot)
+	if err != nil {
+		return nil, err
+	}
+	known, err := mark(ctx, slot)
+	if err != nil {
+		return nil, err
+	}
+	if held.Fork != nil || known.ForkedFrom > 0 {
+		return nil, ErrForked
+	}
+	previous := known.Reference
+	if previous == nil || held.Reference != nil && held.Reference.Sequence > previous.Sequence {
+		previous = held.Reference
+	}
+	ref := &reference.Reference{
+		Policy: d.Directory.Policy, Directory: &d.Directory, Path: d.Path,
+		Content: d.Content, Marks: d.Marks, Deleted: d.Deleted, Time: now,
+	}
+	if err := ref.Continue(ctx, r.blocks, previous); err != nil {
+		return nil, err
+	}
+	if err := ref.Sign(s); err != nil {
+		return nil, err
+	}
+	if err := r.state.Set(ctx, slot, state.Value{Reference: ref}); err != nil {
+		return nil, err
+	}
+	return ref, r.drafts.Delete(ctx, slot.Key())
+}
+
+// WithoutDrafts returns the root as it is published: r, or what r would be without its drafts.
+func (r *Root) WithoutDrafts(ctx context.Context) (*Root, error) {
+	if r.record.Drafts == nil {
+		return r, nil
+	}
+	published, err := OpenRoot(ctx, r.blocks, r.cid)
+	if err != nil {
+		return nil, err
+	}
+	published.drafts = merkle.NewMap(r.blocks, draftPosition, cid.Undef)
+	_, err = published.Commit(ctx)
+	return published, err
+}
+
+// Merge joins the state of another root into r. What is not the same is returned.
+func (r *Root) Merge(ctx context.Context, rules state.Rules, theirs cid.Cid, proofs state.Proofs) ([]state.Change, error) {
+	data, err := rules.Blocks.Get(ctx, theirs)
+	if err != nil {
+		return nil, err
+	}
+	record, err := decodeRoot(data)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := r.state.Join(ctx, rules, record.State.Cid, proofs)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if c.Outcome.Changes() {
+			if err := r.rebase(ctx, c.Slot); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return changes, nil
+}
+
+// Restrict removes what authors wrote who are not accepted any more, and returns how many slots that were.
+func (r *Root) Restrict(ctx context.Context, accepted func(cid.Cid) bool) (int, error) {
+	return r.state.Restrict(ctx, accepted)
+}
+
+// TakeBack puts old back into a slot that a merge has changed; nil is nothing.
+func (r *Root) TakeBack(ctx context.Context, slot reference.Slot, old *reference.Reference) error {
+	if old == nil {
+		return r.state.Remove(ctx, slot)
+	}
+	return r.state.Set(ctx, slot, state.Value{Reference: old})
+}
+
+// rebase puts the draft of a slot, if there is one, on top of the reference that a merge has brought: our own
+// reference from elsewhere, such as another copy of this repository.
+func (r *Root) rebase(ctx context.Context, slot reference.Slot) error {
+	d, err := r.draft(ctx, slot)
+	if err != nil || d == nil {
+		return err
+	}
+	held, err := r.state.Get(ctx, slot)
+	if err != nil {
+		return err
+	}
+	if held.Fork != nil {
+		return nil // the draft is kept; it cannot be signed
+	}
+	base, err := r.draftBase(ctx, d)
+	if err == nil {
+		err = replay(ctx, r.blocks, d, base, held.Reference)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", d.Path, ErrDraftBase, err)
+	}
+	return r.setDraft(ctx, d)
+}
+
+func (r *Root) draftBase(ctx context.Context, d *Draft) (*reference.Reference, error) {
+	if d.Base == nil {
+		return &reference.Reference{}, nil
+	}
+	data, err := r.blocks.Get(ctx, d.Base.Cid)
+	if err != nil {
+		return nil, err
+	}
+	return reference.Decode(data)
+}
+
+// replay changes d, made on base, to be made on top: what differs between base and d is
+// done again to top.
+func replay(ctx context.Context, blocks store.Blocks, d *Draft, base, top *reference.Reference) error {
+	if d.Path == base.Path || base.Path == "" {
+		d.Path = top.Path
+	}
+	if d.Deleted {
+		return nil
+	}
+	content, err := replayDir(ctx, blocks, base.Content.Target(), d.Content.Target(), top.Content.Target())
+	if err != nil {
+		return err
+	}
+	d.Content = dagcbor.LinkTo(content)
+	marks, err := shared.ReplayMarks(ctx, blocks, base.Marks.Target(), d.Marks.Target(), top.Marks.Target())
+	d.Marks = dagcbor.LinkTo(marks)
+	return err
+}
+
+// replayDir does to the directory top what was done from base to mine. Where both changed a file, mine stays.
+func replayDir(ctx context.Context, blocks store.Blocks, base, mine, top cid.Cid) (cid.Cid, error) {
+	if !top.Defined() || top.Equals(base) {
+		return mine, nil
+	}
+	if !mine.Defined() {
+		return top, nil
+	}
+	var changes []unixfs.Entry
+	err := unixfs.Diff(ctx, blocks, base, mine, func(name string, old, new *unixfs.Entry) error {
+		if new == nil {
+			changes = append(changes, unixfs.Entry{Name: name})
+			return nil
+		}
+		theirs, err := lookup(ctx, blocks, top, name)
+		if err != nil {
+			return err
+		}
+		merged := *new
+		if theirs.Cid.Defined() && isDir(ctx, blocks, theirs.Cid) && isDir(ctx, blocks, new.Cid) {
+			before := cid.Undef
+			if old != nil && isDir(ctx, blocks, old.Cid) {
+				before = old.Cid
+			}
+			c, err := replayDir(ctx, blocks, before, new.Cid, theirs.Cid)
+			if err != nil {
+				return err
+			}
+			if merged, err = dirEntry(ctx, blocks, c); err != nil {
+				return err
+			}
+		}
+		merged.Name = name
+		changes = append(changes, merged)
+		return nil
+	})
+	if err != nil {
+		return cid.Undef, err
+	}
+	e, err := unixfs.Edit(ctx, blocks, top, changes)
+	return e.Cid, err
+}

@@ -1,0 +1,150 @@
+package reference
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"archivecache/dagcbor"
+	"archivecache/store"
+	"archivecache/tree/merkle"
+)
+
+// An Order says how an offered reference stands to the one that is known of the same slot.
+type Order int
+
+// The orders. In an incomplete one, history that decides it could not be read.
+const (
+	Same Order = iota
+	Newer
+	Stale
+	Forked
+	Incomplete
+)
+
+func (o Order) String() string {
+	return [...]string{"same", "newer", "stale", "forked", "incomplete"}[o]
+}
+
+// ErrOtherSlot is a comparison of references that do not compete.
+var ErrOtherSlot = errors.New("references of different directories or authors")
+
+// Compare says how offered stands to known. Both have to be verified. With Incomplete comes an
+// error that names the missing block.
+func Compare(ctx context.Context, blocks store.Getter, known, offered *Reference) (Order, error) {
+	if known.Slot() != offered.Slot() {
+		return 0, ErrOtherSlot
+	}
+	knownHash, err := known.Hash()
+	if err != nil {
+		return 0, err
+	}
+	offeredHash, err := offered.Hash()
+	if err != nil {
+		return 0, err
+	}
+	if bytes.Equal(knownHash, offeredHash) {
+		return Same, nil
+	}
+	switch cmp.Or(cmp.Compare(offered.Epoch, known.Epoch), cmp.Compare(offered.Sequence, known.Sequence)) {
+	case 1:
+		return continues(ctx, blocks, offered, known, knownHash, Newer)
+	case -1:
+		return continues(ctx, blocks, known, offered, offeredHash, Stale)
+	}
+	return Forked, nil
+}
+
+// continues returns yes if high continues low, and Forked if not. A history that is not well formed is the same for everybody
+// who reads it, so it continues nothing; one that cannot be read now says nothing.
+func continues(ctx context.Context, blocks store.Getter, high, low *Reference, lowHash []byte, yes Order) (Order, error) {
+	ok, err := high.holds(ctx, blocks, low, lowHash, yes == Stale)
+	switch {
+	case errors.Is(err, ErrMalformed) || errors.Is(err, merkle.ErrMalformed):
+		return Forked, nil
+	case err != nil:
+		return Incomplete, fmt.Errorf("history: %w", err)
+	case !ok:
+		return Forked, nil
+	}
+	return yes, nil
+}
+
+// holds reports whether the history of r holds low and all that the history of low holds. Without the second
+// an author could list two references that do not continue each other, and who has met both in passing
+// would know of a fork that others do not. If lenient is set, the history of low may be missing.
+func (r *Reference) holds(ctx context.Context, blocks store.Getter, low *Reference, lowHash []byte, lenient bool) (bool, error) {
+	place, err := low.position(ctx, blocks)
+	if err != nil {
+		return false, err
+	}
+	log, err := r.Log(ctx, blocks)
+	if err != nil || place >= log.Length {
+		return false, err
+	}
+	if hash, err := log.At(ctx, blocks, place); err != nil || !bytes.Equal(hash, lowHash) {
+		return false, err
+	}
+	lowLog, err := low.Log(ctx, blocks)
+	ok := err == nil
+	if ok {
+		ok, err = log.Extends(ctx, blocks, lowLog)
+	}
+	if lenient && errors.Is(err, store.ErrNotFound) {
+		return true, nil
+	}
+	return ok, err
+}
+
+// position returns how many references precede r.
+func (r *Reference) position(ctx context.Context, blocks store.Getter) (uint64, error) {
+	if r.Epoch == 0 {
+		return r.Sequence - 1, nil
+	}
+	log, err := r.Log(ctx, blocks)
+	return log.Length, err
+}
+
+// Log returns the history of r. In epoch 0 its length follows from the sequence and is checked.
+func (r *Reference) Log(ctx context.Context, blocks store.Getter) (merkle.Log, error) {
+	log, err := merkle.OpenLog(ctx, blocks, r.History.Target())
+	if err != nil {
+		return merkle.Log{}, err
+	}
+	if r.Epoch == 0 && log.Length != r.Sequence-1 {
+		return merkle.Log{}, fmt.Errorf("%w: sequence %d has a history of %d", ErrMalformed, r.Sequence, log.Length)
+	}
+	return log, nil
+}
+
+// Continue sets the sequence and history of r, a reference that is yet to be signed, to be the next after previous;
+// nil is none, which makes r the first.
+func (r *Reference) Continue(ctx context.Context, blocks store.Blocks, previous *Reference) error {
+	r.Sequence, r.History = 1, nil
+	if previous == nil {
+		return nil
+	}
+	log, err := previous.Log(ctx, blocks)
+	if err != nil {
+		return fmt.Errorf("history of %s: %w", previous.name(), err)
+	}
+	hash, err := previous.Hash()
+	if err != nil {
+		return err
+	}
+	if log, err = log.Append(ctx, blocks, hash); err != nil {
+		return err
+	}
+	r.Epoch, r.Sequence, r.History = previous.Epoch, previous.Sequence+1, dagcbor.LinkTo(log.Root)
+	return nil
+}
+
+// name returns what r is about, for people.
+func (r *Reference) name() string {
+	if r.Policy == NodePolicy {
+		return "the node of " + r.Owner.String()
+	}
+	return r.Path
+}

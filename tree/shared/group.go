@@ -1,0 +1,144 @@
+package shared
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"archivecache/unixfs"
+
+	"github.com/ipfs/go-cid"
+)
+
+// A version is a file, a symlink or an empty directory that a layer has, with what hides it.
+type version struct {
+	id     VersionID
+	author cid.Cid
+	entry  unixfs.Entry
+	kind   unixfs.Kind
+	hidden bool
+}
+
+// A group is all that the layers have under one name of a level.
+type group struct {
+	name     string
+	parts    []part
+	versions []version // ordered by id
+	below    level     // the directory of that name; no layers if there is none
+}
+
+// group reads the group of name.
+func (r *reader) group(ctx context.Context, l level, name string) (*group, error) {
+	parts, err := r.parts(ctx, l, name)
+	if err != nil {
+		return nil, err
+	}
+	g := &group{name: name, parts: parts}
+	for i := range parts {
+		p := &parts[i]
+		if !p.entry.Cid.Defined() {
+			continue
+		}
+		if p.kind, err = r.kind(ctx, p.entry.Cid); err != nil {
+			return nil, err
+		}
+		if p.kind == unixfs.Directory && !p.entry.Cid.Equals(emptyCid) {
+			continue
+		}
+		id, err := versionID(p.author, l.directory, l.childPath(name), p.entry.Cid, p.record.Nonce)
+		if err != nil {
+			return nil, err
+		}
+		g.versions = append(g.versions, version{id: id, author: p.author, entry: p.entry, kind: p.kind})
+	}
+	g.below = l.below(name, parts)
+	g.hide()
+	slices.SortFunc(g.versions, func(a, b version) int { return bytes.Compare(a.id, b.id) })
+	return g, nil
+}
+
+// kind returns whether c is a file, a symlink or a directory.
+func (r *reader) kind(ctx context.Context, c cid.Cid) (unixfs.Kind, error) {
+	if c.Type() == cid.Raw {
+		return unixfs.File, nil
+	}
+	info, err := unixfs.Stat(ctx, r.blocks, c)
+	if err != nil {
+		return 0, fmt.Errorf("entry of a shared directory: %w", err)
+	}
+	return info.Kind, nil
+}
+
+// hide marks the versions that are hidden. Marks are arrows from the version they are by to the one they are on;
+// a version is not hidden by one that it has a way to itself.
+func (g *group) hide() {
+	out := g.arrows()
+	by := map[string][]VersionID{} // version -> what hides it; nil for a deletion
+	for _, p := range g.parts {
+		for _, m := range p.record.Hides {
+			by[string(m.Version)] = append(by[string(m.Version)], m.By)
+		}
+	}
+	for i := range g.versions {
+		v := &g.versions[i]
+		hiders := by[string(v.id)]
+		if len(hiders) == 0 {
+			continue
+		}
+		reached := map[string]bool{}
+		reach(out, v.id, reached)
+		v.hidden = slices.ContainsFunc(hiders, func(w VersionID) bool { return w == nil || !reached[string(w)] })
+	}
+}
+
+// arrows returns for each version what it hides.
+func (g *group) arrows() map[string][]VersionID {
+	out := map[string][]VersionID{}
+	for _, p := range g.parts {
+		for _, m := range p.record.Hides {
+			out[string(m.By)] = append(out[string(m.By)], m.Version)
+		}
+	}
+	return out
+}
+
+// reach adds to reached what from has a way to.
+func reach(out map[string][]VersionID, from VersionID, reached map[string]bool) {
+	todo := []VersionID{from}
+	for len(todo) > 0 {
+		next := out[string(todo[len(todo)-1])]
+		todo = todo[:len(todo)-1]
+		for _, v := range next {
+			if !reached[string(v)] {
+				reached[string(v)] = true
+				todo = append(todo, v)
+			}
+		}
+	}
+}
+
+// shown returns the versions that are shown, one for each CID, in the order of their ids.
+// Empty directories count only if nothing else makes a directory of that name.
+func (g *group) shown(isDir bool) []version {
+	var shown []version
+	for _, v := range g.versions {
+		same := func(s version) bool { return s.entry.Cid.Equals(v.entry.Cid) }
+		if v.hidden || v.kind == unixfs.Directory && isDir || slices.ContainsFunc(shown, same) {
+			continue
+		}
+		shown = append(shown, v)
+	}
+	// A directory takes the plain name before any file.
+	slices.SortStableFunc(shown, func(a, b version) int {
+		return rank(a.kind) - rank(b.kind)
+	})
+	return shown
+}
+
+func rank(k unixfs.Kind) int {
+	if k == unixfs.Directory {
+		return 0
+	}
+	return 1
+}
