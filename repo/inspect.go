@@ -1,0 +1,365 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"archivecache/identity"
+	"archivecache/store"
+	"archivecache/tree"
+	"archivecache/tree/path"
+	"archivecache/tree/reference"
+	"archivecache/tree/shared"
+	"archivecache/unixfs"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Verify checks the signatures of a thing; cmd/verify says what of which. It calls found for every part of a
+// directory that holds.
+func (r *Repo) Verify(ctx context.Context, t *tree.Tree, thing *tree.Thing, found func(*tree.Directory, tree.Part)) error {
+	switch {
+	case thing.IsRoot() && thing.Node == nil:
+		return thing.Root.Verify(ctx, found)
+	case thing.Dir != nil:
+		return thing.Root.VerifyDirectory(ctx, thing.Dir, found)
+	case thing.Node != nil:
+		return r.verifyNode(ctx, t, thing)
+	case thing.Entry.Policy == tree.IdentityPolicy:
+		return r.verifyIdentity(ctx, t, thing)
+	}
+	return fmt.Errorf("%s: %w: only identities, nodes and what stands below root are signed", thing.Path, ErrNoReference)
+}
+
+// verifyIdentity checks the document, and that a friend stands under their own id.
+func (r *Repo) verifyIdentity(ctx context.Context, t *tree.Tree, thing *tree.Thing) error {
+	id := thing.Entry.Link.Target()
+	doc, err := Document(ctx, t, id)
+	if err != nil {
+		return err
+	}
+	if err := identity.CheckKey(doc.Key); err != nil {
+		return err
+	}
+	if _, friend := thing.Path.Below(FriendsPath); friend && thing.Path.Base() != id.String() {
+		return fmt.Errorf("%w: %s stands there", identity.ErrWrongID, id)
+	}
+	return nil
+}
+
+func (r *Repo) verifyNode(ctx context.Context, t *tree.Tree, thing *tree.Thing) error {
+	node := thing.Node
+	authors, err := AuthorsOf(ctx, t)
+	if err != nil {
+		return err
+	}
+	if !authors.Accepts(node.Owner.Cid) {
+		return fmt.Errorf("%w: %s", ErrNoFriend, node.Owner)
+	}
+	if _, received := thing.Path.Below(NodesPath); received && thing.Path.Names()[1] != node.Owner.String() {
+		return fmt.Errorf("%w: the node of %s", reference.ErrWrongOwner, node.Owner)
+	}
+	if err := node.VerifyWith(ctx, t.Blocks); err != nil {
+		return err
+	}
+	mark, err := r.Mark(ctx, node.Slot())
+	if err != nil || mark.Reference == nil {
+		return err
+	}
+	order, err := reference.Compare(ctx, t.Blocks, mark.Reference, node)
+	if order == reference.Forked {
+		return fmt.Errorf("%w: sequences %d and %d", ErrForked, mark.Reference.Sequence, node.Sequence)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // the history comes with the merge
+	}
+	return err
+}
+
+// An Info is what info prints.
+type Info struct {
+	Path     string       `json:"path"`
+	Policy   string       `json:"policy"`
+	Cid      string       `json:"cid,omitempty"`
+	Content  string       `json:"content,omitempty"` // of the UnixFS file or directory
+	Size     uint64       `json:"size,omitempty"`    // bytes of a file
+	ID       string       `json:"id,omitempty"`      // directory id, or of an identity its id
+	Key      string       `json:"key,omitempty"`     // of an identity, as did:key
+	Owner    string       `json:"owner,omitempty"`
+	Sequence uint64       `json:"sequence,omitempty"`
+	Time     string       `json:"time,omitempty"` // as the owner claims
+	Draft    bool         `json:"draft,omitempty"`
+	Forked   bool         `json:"forked,omitempty"`
+	State    string       `json:"state,omitempty"`
+	View     string       `json:"view,omitempty"`
+	Address  []string     `json:"addresses,omitempty"`
+	Authors  []AuthorInfo `json:"authors,omitempty"`
+}
+
+// AuthorInfo is what one author has signed of a shared directory.
+type AuthorInfo struct {
+	Author   string `json:"author"`
+	Sequence uint64 `json:"sequence,omitempty"`
+	Time     string `json:"time,omitempty"`
+	Draft    bool   `json:"draft,omitempty"`
+	Forked   bool   `json:"forked,omitempty"`
+}
+
+// Info returns what there is to know about a thing.
+func (r *Repo) Info(ctx context.Context, t *tree.Tree, thing *tree.Thing) (Info, error) {
+	info := Info{Path: thing.Path.String(), Policy: string(thing.Entry.Policy)}
+	if c, err := thing.Cid(); err == nil {
+		info.Cid = c.String()
+	}
+	switch {
+	case thing.Root != nil:
+		return info, infoBelowRoot(ctx, t, thing, &info)
+	case thing.Node != nil:
+		info.signed(thing.Node)
+		info.Address = thing.Node.Addresses
+		info.View = ""
+		info.Content = thing.Node.Content.Target().String()
+	case thing.Entry.Policy == tree.IdentityPolicy:
+		doc, err := Document(ctx, t, thing.Entry.Link.Target())
+		if err != nil {
+			return info, err
+		}
+		info.ID, info.Key = doc.ID().String(), identity.DIDKey(doc.Public())
+	case thing.Entry.Policy == tree.ValuePolicy:
+		info.Size = uint64(len(thing.Entry.Value))
+	}
+	return info, nil
+}
+
+func infoBelowRoot(ctx context.Context, t *tree.Tree, thing *tree.Thing, info *Info) error {
+	info.Content = thing.Content.Cid.String()
+	if thing.IsRoot() {
+		info.Policy = string(tree.RootPolicy)
+		info.State, info.View = thing.Root.StateCid().String(), thing.Root.View().String()
+		return nil
+	}
+	stat, err := statContent(ctx, t, thing.Content)
+	if err != nil {
+		return err
+	}
+	info.Policy, info.Size = stat.Kind.String(), stat.Size
+	d := thing.Dir
+	if d == nil {
+		return nil
+	}
+	if len(thing.Names) == 0 {
+		info.Policy, info.ID = d.Founding.Policy, d.ID.String()
+	}
+	if d.Shared() {
+		for _, p := range d.Parts {
+			info.Authors = append(info.Authors, authorInfo(p))
+		}
+		return nil
+	}
+	part := d.Part(d.Owner())
+	info.Owner = d.Owner().String()
+	if part.Reference != nil {
+		info.signed(part.Reference)
+	}
+	info.Draft, info.Forked = part.Draft != nil, part.Fork != nil
+	return nil
+}
+
+func statContent(ctx context.Context, t *tree.Tree, e unixfs.Entry) (unixfs.Info, error) {
+	if e.Cid.Type() == cid.Raw {
+		return unixfs.Info{Kind: unixfs.File, Size: e.Tsize}, nil
+	}
+	return unixfs.Stat(ctx, t.Blocks, e.Cid)
+}
+
+func (i *Info) signed(ref *reference.Reference) {
+	i.Owner, i.Sequence, i.Time = ref.Owner.String(), ref.Sequence, claimed(ref)
+}
+
+func authorInfo(p tree.Part) AuthorInfo {
+	a := AuthorInfo{Author: p.Author.String(), Draft: p.Draft != nil, Forked: p.Fork != nil}
+	if p.Reference != nil {
+		a.Sequence, a.Time = p.Reference.Sequence, claimed(p.Reference)
+	}
+	return a
+}
+
+func claimed(ref *reference.Reference) string {
+	return time.Unix(int64(ref.Time), 0).UTC().Format(time.RFC3339)
+}
+
+// Lines returns the fields of i that are set, as name and text.
+func (i Info) Lines() [][2]string {
+	var lines [][2]string
+	add := func(name, text string) {
+		if text != "" {
+			lines = append(lines, [2]string{name, text})
+		}
+	}
+	add("path", i.Path)
+	add("policy", i.Policy)
+	add("cid", i.Cid)
+	if i.Content != i.Cid {
+		add("content", i.Content)
+	}
+	if i.Size > 0 {
+		add("size", strconv.FormatUint(i.Size, 10))
+	}
+	add("id", i.ID)
+	add("key", i.Key)
+	add("owner", i.Owner)
+	if i.Sequence > 0 {
+		add("sequence", strconv.FormatUint(i.Sequence, 10))
+	}
+	add("time", i.Time)
+	add("state", i.State)
+	add("view", i.View)
+	for _, a := range i.Address {
+		add("address", a)
+	}
+	for _, a := range i.Authors {
+		add("author", a.text())
+	}
+	if i.Draft {
+		add("draft", "not signed yet")
+	}
+	if i.Forked {
+		add("forked", "by its owner")
+	}
+	return lines
+}
+
+func (a AuthorInfo) text() string {
+	text := a.Author
+	if a.Sequence > 0 {
+		text += fmt.Sprintf(", sequence %d, %s", a.Sequence, a.Time)
+	}
+	if a.Draft {
+		text += ", with a draft"
+	}
+	if a.Forked {
+		text += ", forked"
+	}
+	return text
+}
+
+// A StatusLine is something that wants attention.
+type StatusLine struct {
+	Kind string `json:"kind"` // draft, unpublished, unmerged, conflict, forked
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
+// Status calls fn for everything that wants attention.
+func (r *Repo) Status(ctx context.Context, t *tree.Tree, fn func(StatusLine) error) error {
+	root, err := t.Root(ctx)
+	if err != nil {
+		return err
+	}
+	var lines []StatusLine
+	err = root.Unsigned(ctx, cid.Undef, func(_ *tree.Directory, d *tree.Draft) {
+		lines = append(lines, StatusLine{"draft", d.Path, "not signed yet; new-node signs and publishes it"})
+	})
+	if err != nil {
+		return err
+	}
+	for _, find := range []func(context.Context, *tree.Tree, *tree.Root) ([]StatusLine, error){
+		r.unpublished, r.unmerged, conflictLines,
+	} {
+		more, err := find(ctx, t, root)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, more...)
+	}
+	for _, l := range lines {
+		if err := fn(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpublished tells whether root has something that the node of one's own does not have.
+func (r *Repo) unpublished(ctx context.Context, t *tree.Tree, root *tree.Root) ([]StatusLine, error) {
+	var node *reference.Reference
+	err := t.Each(ctx, path.Path{}, func(name string, e tree.Entry) error {
+		if e.Policy != tree.NodePolicy || node != nil {
+			return nil
+		}
+		var err error
+		node, err = tree.ReadNode(ctx, t.Blocks, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	published, err := root.WithoutDrafts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case node == nil:
+		return []StatusLine{{"unpublished", path.Root, "never published; new-node node IDENTITY publishes it"}}, nil
+	case !node.Content.Equals(published.Cid()):
+		return []StatusLine{{"unpublished", path.Root, fmt.Sprintf("changed since node %d; new-node publishes it", node.Sequence)}}, nil
+	}
+	return nil, nil
+}
+
+// unmerged tells which nodes of friends wait.
+func (r *Repo) unmerged(ctx context.Context, t *tree.Tree, _ *tree.Root) ([]StatusLine, error) {
+	var lines []StatusLine
+	err := t.Each(ctx, NodesPath, func(name string, e tree.Entry) error {
+		if e.Policy != tree.NodePolicy {
+			return nil
+		}
+		node, err := tree.ReadNode(ctx, t.Blocks, e)
+		if err != nil {
+			return err
+		}
+		merged, err := r.Merged(ctx, node.Owner.Cid)
+		if err == nil && !merged.Equals(e.Link.Target()) {
+			lines = append(lines, StatusLine{"unmerged", "nodes/" + name, fmt.Sprintf("node %d waits; merge-all merges it", node.Sequence)})
+		}
+		return err
+	})
+	if errors.Is(err, tree.ErrNotFound) {
+		return nil, nil
+	}
+	return lines, err
+}
+
+// conflictLines tells which versions stand beside each other, and who has forked what.
+func conflictLines(ctx context.Context, t *tree.Tree, root *tree.Root) ([]StatusLine, error) {
+	dirs, err := root.Directories(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var lines []StatusLine
+	for _, d := range dirs {
+		for _, p := range d.Parts {
+			if p.Fork != nil {
+				lines = append(lines, StatusLine{"forked", d.Shown.String(), p.Author.String() + " has signed versions that do not continue each other"})
+			}
+		}
+		if d.Shown != d.Path {
+			lines = append(lines, StatusLine{"conflict", d.Shown.String(), "another directory stands at " + d.Path.String()})
+		}
+		if !d.Shared() {
+			continue
+		}
+		err := root.Conflicts(ctx, d, func(c shared.Conflict) error {
+			text := fmt.Sprintf("a version of %s by %s", c.Plain, c.Author)
+			lines = append(lines, StatusLine{"conflict", d.Shown.String() + "/" + c.Path, text})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}

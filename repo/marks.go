@@ -1,0 +1,162 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"archivecache/dagcbor"
+	"archivecache/internal/sqlite"
+	"archivecache/tree/reference"
+	"archivecache/tree/state"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ncruces/go-sqlite3"
+)
+
+// Mark returns the mark of a slot, as of this commit.
+func (tx *Tx) Mark(ctx context.Context, slot reference.Slot) (Mark, error) {
+	if m, ok := tx.marks[slot]; ok {
+		return m, nil
+	}
+	return tx.repo.Mark(ctx, slot)
+}
+
+// StateMark is Mark for joins of states.
+func (tx *Tx) StateMark(ctx context.Context, slot reference.Slot) (state.Mark, error) {
+	m, err := tx.Mark(ctx, slot)
+	return m.Mark, err
+}
+
+// SetMark records a mark with this commit. A mark that is lower than the one that is known is not for the caller
+// to give.
+func (tx *Tx) SetMark(slot reference.Slot, m Mark) { tx.marks[slot] = m }
+
+// Mark returns the mark of a slot; the zero Mark if there is none.
+func (r *Repo) Mark(ctx context.Context, slot reference.Slot) (m Mark, err error) {
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT reference, pending, forked_from, proof, complete FROM mark WHERE slot = ?")
+		if err != nil {
+			return err
+		}
+		if err := s.BindBlob(1, slot.Key()); err != nil {
+			return err
+		}
+		if s.Step() {
+			m, err = scanMark(slot, s)
+		}
+		return errors.Join(err, s.Err(), s.Reset())
+	})
+	if err != nil {
+		return Mark{}, fmt.Errorf("mark: %w", explain(err))
+	}
+	return m, nil
+}
+
+func scanMark(slot reference.Slot, s *sqlite3.Stmt) (m Mark, err error) {
+	if m.Reference, err = scanReference(s, 0); err != nil {
+		return m, err
+	}
+	if m.Pending, err = scanReference(s, 1); err != nil {
+		return m, err
+	}
+	m.ForkedFrom = uint64(s.ColumnInt64(2))
+	if data := s.ColumnBlob(3, nil); data != nil {
+		if m.Proof, err = state.DecodeProof(slot, data); err != nil {
+			return m, err
+		}
+	}
+	m.Complete = s.ColumnBool(4)
+	return m, nil
+}
+
+func scanReference(s *sqlite3.Stmt, column int) (*reference.Reference, error) {
+	data := s.ColumnBlob(column, nil)
+	if data == nil {
+		return nil, nil
+	}
+	return reference.Decode(data)
+}
+
+func writeMark(c *sqlite3.Conn, slot reference.Slot, m Mark) error {
+	ref, err := encodeReference(m.Reference)
+	if err != nil {
+		return err
+	}
+	pending, err := encodeReference(m.Pending)
+	if err != nil {
+		return err
+	}
+	var proof []byte
+	if m.Proof != nil {
+		if proof, err = dagcbor.Marshal(m.Proof); err != nil {
+			return err
+		}
+	}
+	return exec(c, "INSERT OR REPLACE INTO mark (slot, reference, pending, forked_from, proof, complete) VALUES (?, ?, ?, ?, ?, ?)",
+		slot.Key(), ref, pending, int64(m.ForkedFrom), proof, m.Complete)
+}
+
+func encodeReference(r *reference.Reference) ([]byte, error) {
+	if r == nil {
+		return nil, nil
+	}
+	return r.Encode()
+}
+
+// Proofs calls fn for every fork that is known, with its proof.
+func (r *Repo) Proofs(ctx context.Context, fn func(reference.Slot, *state.Proof) error) error {
+	type found struct {
+		slot  reference.Slot
+		proof *state.Proof
+	}
+	var all []found
+	err := r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT slot, proof FROM mark WHERE proof IS NOT NULL")
+		if err != nil {
+			return err
+		}
+		for s.Step() {
+			slot, err := reference.ParseSlot(s.ColumnBlob(0, nil))
+			if err != nil {
+				return err
+			}
+			proof, err := state.DecodeProof(slot, s.ColumnBlob(1, nil))
+			if err != nil {
+				return err
+			}
+			all = append(all, found{slot, proof})
+		}
+		return errors.Join(s.Err(), s.Reset())
+	})
+	if err != nil {
+		return fmt.Errorf("proofs: %w", explain(err))
+	}
+	for _, f := range all {
+		if err := fn(f.slot, f.proof); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetMerged remembers that the node was the last one merged of its author.
+func (tx *Tx) SetMerged(author, node cid.Cid) { tx.merged[author] = node }
+
+// Merged returns the node that was merged last of author; undefined if none was.
+func (r *Repo) Merged(ctx context.Context, author cid.Cid) (node cid.Cid, err error) {
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT node FROM merged WHERE author = ?")
+		if err != nil {
+			return err
+		}
+		if err := s.BindBlob(1, author.Bytes()); err != nil {
+			return err
+		}
+		if s.Step() {
+			node, err = cid.Cast(s.ColumnBlob(0, nil))
+		}
+		return errors.Join(err, s.Err(), s.Reset())
+	})
+	return node, explain(err)
+}

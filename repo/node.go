@@ -1,0 +1,288 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"archivecache/dagcbor"
+	"archivecache/store"
+	"archivecache/tree"
+	"archivecache/tree/merkle"
+	"archivecache/tree/path"
+	"archivecache/tree/reference"
+	"archivecache/tree/state"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Reasons why a node is refused.
+var (
+	ErrOlder     = errors.New("older than the node that is known")
+	ErrForked    = errors.New("the author has signed two nodes that do not continue each other")
+	ErrNotNode   = errors.New("not a node")
+	ErrNoHistory = errors.New("the history of the node cannot be read")
+)
+
+// A Publication is what Publish did.
+type Publication struct {
+	Node    *reference.Reference
+	Signed  []*reference.Reference // the directories that had drafts
+	Dropped int                    // drafts of other identities, which the node does not have
+}
+
+// Publish signs the drafts of s, and puts a new node of s at p: the root without drafts, and
+// the addresses. Without addresses those of the node before stay.
+func (tx *Tx) Publish(ctx context.Context, s reference.Signer, p path.Path, addresses []string) (Publication, error) {
+	var done Publication
+	root, err := tx.EditRoot(ctx)
+	if err != nil {
+		return done, err
+	}
+	now := uint64(time.Now().Unix())
+	if done.Signed, err = tx.Sign(ctx, s, now, nil); err != nil {
+		return done, err
+	}
+	if _, err := root.Commit(ctx); err != nil {
+		return done, err
+	}
+	published, err := root.WithoutDrafts(ctx)
+	if err != nil {
+		return done, err
+	}
+	if err := root.Drafts(ctx, func(*tree.Draft) error { done.Dropped++; return nil }); err != nil {
+		return done, err
+	}
+	node := &reference.Reference{
+		Policy: reference.NodePolicy, Content: dagcbor.LinkTo(published.Cid()), Addresses: addresses, Time: now,
+	}
+	done.Node = node
+	return done, tx.signNode(ctx, s, p, node)
+}
+
+// Sign signs the drafts of s that only chooses, all if it is nil, and records them.
+func (tx *Tx) Sign(ctx context.Context, s reference.Signer, now uint64, only func(*tree.Draft) bool) ([]*reference.Reference, error) {
+	root, err := tx.EditRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := root.Sign(ctx, s, tx.StateMark, now, only)
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range signed {
+		tx.SetMark(ref.Slot(), Mark{Mark: state.Mark{Reference: ref}, Complete: true})
+	}
+	return signed, nil
+}
+
+// signNode completes node, signs it, records it and puts it at p.
+func (tx *Tx) signNode(ctx context.Context, s reference.Signer, p path.Path, node *reference.Reference) error {
+	slot := reference.NodeSlot(s.ID())
+	mark, err := tx.Mark(ctx, slot)
+	if err != nil {
+		return err
+	}
+	previous := mark.Reference
+	if mark.Pending != nil {
+		previous = mark.Pending
+	}
+	if previous != nil && len(node.Addresses) == 0 {
+		node.Addresses = previous.Addresses
+	}
+	if node.Seen, err = tx.seen(ctx); err != nil {
+		return err
+	}
+	if node.Proofs, err = tx.proofs(ctx); err != nil {
+		return err
+	}
+	if err := node.Continue(ctx, tx.Blocks, previous); err != nil {
+		return err
+	}
+	if err := node.Sign(s); err != nil {
+		return err
+	}
+	tx.SetMark(slot, Mark{Mark: state.Mark{Reference: node}, Complete: true})
+	return tx.putNode(ctx, p, node)
+}
+
+func (tx *Tx) putNode(ctx context.Context, p path.Path, node *reference.Reference) error {
+	b, err := node.Block()
+	if err != nil {
+		return err
+	}
+	if err := tx.Blocks.Put(ctx, b); err != nil {
+		return err
+	}
+	return tx.Set(ctx, p, tree.NewLink(tree.NodePolicy, b.Cid))
+}
+
+// seenNode is what a node says of the newest node that its author has seen of somebody.
+type seenNode struct {
+	Epoch    uint64 `cbor:"epoch"`
+	Sequence uint64 `cbor:"sequence"`
+}
+
+// seen returns the map of the newest nodes seen of each friend; nil if there are none.
+func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
+	authors, err := tx.Accepted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := merkle.NewMap(tx.Blocks, merkle.Whole, cid.Undef)
+	for friend := range authors.Friends {
+		mark, err := tx.Mark(ctx, reference.NodeSlot(friend))
+		if err != nil {
+			return nil, err
+		}
+		if mark.Reference == nil {
+			continue
+		}
+		data, err := dagcbor.Marshal(seenNode{mark.Reference.Epoch, mark.Reference.Sequence})
+		if err != nil {
+			return nil, err
+		}
+		if err := m.Set(ctx, friend.Bytes(), data); err != nil {
+			return nil, err
+		}
+	}
+	if n, err := m.Len(ctx); err != nil || n == 0 {
+		return nil, err
+	}
+	c, err := m.Flush(ctx, tx.Blocks)
+	return dagcbor.LinkTo(c), err
+}
+
+// proofs returns the map of the proofs of all forks that are known; nil if there are none.
+func (tx *Tx) proofs(ctx context.Context) (*dagcbor.Link, error) {
+	all := state.OpenProofs(tx.Blocks, cid.Undef)
+	add := func(slot reference.Slot, p *state.Proof) error { return all.Add(ctx, p) }
+	if err := tx.repo.Proofs(ctx, add); err != nil {
+		return nil, err
+	}
+	for slot, m := range tx.marks {
+		if m.Proof != nil {
+			if err := add(slot, m.Proof); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c, err := all.Flush(ctx, tx.Blocks)
+	return dagcbor.LinkTo(c), err
+}
+
+// AddNode puts a node that came from outside at nodes/AUTHOR, if it is signed by a friend and not
+// older than what is known of them. It returns where the node stands, and whether it is new.
+func (tx *Tx) AddNode(ctx context.Context, node *reference.Reference) (p path.Path, isNew bool, err error) {
+	if node.Policy != reference.NodePolicy {
+		return p, false, fmt.Errorf("%w: its policy is %s", ErrNotNode, node.Policy)
+	}
+	author := node.Owner.Cid
+	if p, err = NodesPath.Join(author.String()); err != nil {
+		return p, false, err
+	}
+	authors, err := tx.Accepted(ctx)
+	if err != nil {
+		return p, false, err
+	}
+	if !authors.Accepts(author) {
+		return p, false, fmt.Errorf("%w: %s", ErrNoFriend, author)
+	}
+	if err := node.VerifyWith(ctx, tx.Blocks); err != nil {
+		return p, false, err
+	}
+	if isNew, err = tx.rankNode(ctx, node); err != nil {
+		return p, false, err
+	}
+	if !isNew {
+		if _, err := tx.Get(ctx, p); !errors.Is(err, tree.ErrNotFound) {
+			return p, false, err
+		}
+	}
+	return p, isNew, tx.putNode(ctx, p, node)
+}
+
+// rankNode compares node with what is known of its author and records it if it is newer.
+func (tx *Tx) rankNode(ctx context.Context, node *reference.Reference) (isNew bool, err error) {
+	slot := node.Slot()
+	mark, err := tx.Mark(ctx, slot)
+	if err != nil {
+		return false, err
+	}
+	if mark.ForkedFrom > node.Epoch {
+		return false, ErrForked
+	}
+	for _, known := range []*reference.Reference{mark.Reference, mark.Pending} {
+		if known == nil {
+			continue
+		}
+		order, err := reference.Compare(ctx, tx.Blocks, known, node)
+		older := node.Epoch < known.Epoch || node.Epoch == known.Epoch && node.Sequence < known.Sequence
+		switch {
+		case order == reference.Stale || order == reference.Incomplete && older:
+			return false, fmt.Errorf("%w: sequence %d, and %d is known", ErrOlder, node.Sequence, known.Sequence)
+		case order == reference.Forked:
+			return false, fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence)
+		case order == reference.Same:
+			isNew = false
+			continue
+		case order == reference.Incomplete && !errors.Is(err, store.ErrNotFound):
+			return false, err
+		case err != nil && order != reference.Incomplete:
+			return false, err
+		}
+		isNew = true
+	}
+	if mark.Reference == nil && mark.Pending == nil {
+		isNew = true
+	}
+	if isNew {
+		mark.Pending = node
+		tx.SetMark(slot, mark)
+	}
+	return isNew, nil
+}
+
+// Settle checks the history of a node against the newest one of its author that was checked before, now
+// that the history can be read from the blocks of the commit.
+func (tx *Tx) Settle(ctx context.Context, node *reference.Reference) error {
+	slot := node.Slot()
+	mark, err := tx.Mark(ctx, slot)
+	if err != nil {
+		return err
+	}
+	if mark.Reference != nil {
+		order, err := reference.Compare(ctx, tx.Blocks, mark.Reference, node)
+		switch order {
+		case reference.Forked:
+			return fmt.Errorf("%w: sequences %d and %d", ErrForked, mark.Reference.Sequence, node.Sequence)
+		case reference.Incomplete:
+			return fmt.Errorf("%w: %w", ErrNoHistory, err)
+		case reference.Stale, reference.Same:
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	} else if _, err := node.Log(ctx, tx.Blocks); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoHistory, err)
+	}
+	mark.Reference = node
+	if mark.Pending != nil && mark.Pending.Sequence <= node.Sequence {
+		mark.Pending = nil
+	}
+	tx.SetMark(slot, mark)
+	return nil
+}
+
+// CheckNodePath checks that a node of one's own may stand at p.
+func CheckNodePath(p path.Path) error {
+	first, _ := p.First()
+	for _, top := range []path.Path{IdentitiesPath, FriendsPath, NodesPath, path.MustParse(path.Root)} {
+		if first == top.String() || p.IsTop() {
+			return fmt.Errorf("%s: %w: your node stands at a place of its own, such as node", p, tree.ErrForbidden)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+// Package repo is a repository on disk: one person's tree, keys and settings.
+//
+// # Folder
+//
+//	format          "archivecache 1\n"; written last, so a folder without it is no repository
+//	repository.db   SQLite: head, log, marks, settings, and the small blocks (package store/embedded)
+//	segments/       the large blocks
+//	keys/           private keys (package identity), never in the tree nor in a block
+//	lock            nothing; those who lost a race for the head take turns by it
+//
+// A copy of the folder is a repository as well. Any number of processes may use it at the same
+// time; nothing runs while no command does.
+//
+// # Commits
+//
+// A commit computes a new tree from the head and, in one durable transaction, adds the small blocks, moves the head if it
+// is still the same, and writes the log and the marks. Large blocks are durable before. If the head has moved meanwhile,
+// the change is done again on the new one. So what was killed has either happened or not.
+//
+// # Tables
+//
+//	head(id = 1, cid BLOB, entry INTEGER)          the tree, and the entry of the log that made it
+//	log(id, time, command, cid, before, root, undoes)
+//	mark(slot BLOB, reference, pending, forked_from, proof, complete)
+//	merged(author BLOB, node BLOB)
+//	setting(name TEXT, value)
+//
+// CIDs are binary. A mark has the newest reference that was recorded of a slot, whatever became of it in the tree;
+// pending is a newer one whose history could not be read yet; forked_from is one more than the highest epoch that is forked,
+// and proof proves it; complete says that all content of reference was here. merged has the
+// node that was merged last of each author, so that an undone merge is not done again unasked.
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"archivecache/identity"
+	"archivecache/internal/sqlite"
+	"archivecache/store"
+	"archivecache/store/embedded"
+	"archivecache/tree"
+	"archivecache/tree/reference"
+	"archivecache/unixfs"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ncruces/go-sqlite3"
+)
+
+const (
+	formatFile  = "format"
+	format      = "archivecache 1\n"
+	formatStart = "archivecache "
+)
+
+// Reasons why a folder cannot be opened as a repository, or be made one.
+var (
+	ErrNone    = errors.New("no repository here")
+	ErrExists  = errors.New("already a repository")
+	ErrFormat  = errors.New("a repository of another format")
+	ErrDamaged = errors.New("the repository is damaged")
+)
+
+// A Repo is an open repository. It is safe for use by several goroutines.
+type Repo struct {
+	dir   string
+	db    *sqlite.DB
+	store *embedded.Store
+}
+
+const schema = `
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), cid BLOB NOT NULL, entry INTEGER NOT NULL) STRICT;
+CREATE TABLE log (
+	id INTEGER PRIMARY KEY, time INTEGER NOT NULL, command TEXT NOT NULL,
+	cid BLOB NOT NULL, before BLOB, root BLOB, undoes INTEGER
+) STRICT;
+CREATE TABLE mark (
+	slot BLOB PRIMARY KEY, reference BLOB, pending BLOB, forked_from INTEGER NOT NULL, proof BLOB, complete INTEGER NOT NULL
+) STRICT;
+CREATE TABLE merged (author BLOB PRIMARY KEY, node BLOB NOT NULL) STRICT;
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+`
+
+// Initialize makes a repository in the folder dir, which is made too unless it is there, with the given
+// shared directories in its root. What a killed Initialize left is used.
+func Initialize(ctx context.Context, dir string, directories []reference.Founding) (*Repo, error) {
+	switch _, err := os.Stat(filepath.Join(dir, formatFile)); {
+	case err == nil:
+		return nil, fmt.Errorf("%s: %w", dir, ErrExists)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("initialize: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+		return nil, fmt.Errorf("initialize: %w", err)
+	}
+	r, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.firstCommit(ctx, directories); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	if err := writeFormat(dir); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Repo) firstCommit(ctx context.Context, directories []reference.Founding) error {
+	err := r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'head'")
+		if err != nil || s.Step() {
+			return err
+		}
+		return errors.Join(s.Err(), c.Exec(schema))
+	})
+	if err != nil {
+		return err
+	}
+	if head, err := r.Head(ctx); err != nil || head.Cid.Defined() {
+		return err
+	}
+	return r.Update(ctx, "initialize", func(ctx context.Context, tx *Tx) error {
+		empty, _ := unixfs.EmptyDir()
+		if err := tx.Blocks.Put(ctx, empty); err != nil {
+			return err
+		}
+		return tx.Tree.SetRoot(ctx, tree.NewRoot(tx.Blocks, directories))
+	})
+}
+
+// writeFormat makes dir a repository: temporary file, sync, rename, sync.
+func writeFormat(dir string) error {
+	f, err := os.CreateTemp(dir, formatFile+"-*")
+	if err != nil {
+		return fmt.Errorf("initialize: %w", err)
+	}
+	_, err = f.WriteString(format)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, formatFile))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("initialize: %w", err), os.Remove(f.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("initialize: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Open opens the repository in the folder dir.
+func Open(dir string) (*Repo, error) {
+	text, err := os.ReadFile(filepath.Join(dir, formatFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: %w", dir, ErrNone)
+	case err != nil:
+		return nil, fmt.Errorf("open repository: %w", err)
+	case !strings.HasPrefix(string(text), formatStart):
+		return nil, fmt.Errorf("%s: %w: its format file reads %.40q", dir, ErrDamaged, text)
+	case string(text) != format:
+		return nil, fmt.Errorf("%s: %w: %.40q, and this program knows %q", dir, ErrFormat, text, format)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "repository.db")); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", dir, ErrDamaged, err)
+	}
+	return open(dir)
+}
+
+func open(dir string) (*Repo, error) {
+	db, err := sqlite.Open(filepath.Join(dir, "repository.db"))
+	if err != nil {
+		return nil, explain(err)
+	}
+	st, err := embedded.New(db, filepath.Join(dir, "segments"))
+	if err != nil {
+		return nil, errors.Join(explain(err), db.Close())
+	}
+	return &Repo{dir: dir, db: db, store: st}, nil
+}
+
+func explain(err error) error {
+	if errors.Is(err, sqlite.ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// Close closes the repository.
+func (r *Repo) Close() error { return errors.Join(r.store.Close(), r.db.Close()) }
+
+// Dir returns the folder of the repository.
+func (r *Repo) Dir() string { return r.dir }
+
+// Store returns the blocks of the repository.
+func (r *Repo) Store() store.Store { return r.store }
+
+// Keys returns the private keys of the repository.
+func (r *Repo) Keys() *identity.Keyring { return identity.OpenKeyring(filepath.Join(r.dir, "keys")) }
+
+// A Head is the tree as of the last commit.
+type Head struct {
+	Cid   cid.Cid // undefined before the first commit
+	Entry int64   // of the log
+}
+
+// Head returns the head.
+func (r *Repo) Head(ctx context.Context) (h Head, err error) {
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		h, err = readHead(c)
+		return err
+	})
+	return h, explain(err)
+}
+
+func readHead(c *sqlite3.Conn) (Head, error) {
+	s, err := sqlite.Stmt(c, "SELECT cid, entry FROM head")
+	if err != nil {
+		return Head{}, err
+	}
+	if !s.Step() {
+		return Head{}, s.Err()
+	}
+	h := Head{Entry: s.ColumnInt64(1)}
+	h.Cid, err = cid.Cast(s.ColumnBlob(0, nil))
+	return h, errors.Join(err, s.Reset())
+}
+
+// Tree returns the tree of the head, for reading.
+func (r *Repo) Tree(ctx context.Context) (*tree.Tree, error) {
+	h, err := r.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Open(store.NewOverlay(r.store), h.Cid), nil
+}
+
+// Setting returns a setting of the repository; "" if it is not set.
+func (r *Repo) Setting(ctx context.Context, name string) (value string, err error) {
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT value FROM setting WHERE name = ?")
+		if err != nil {
+			return err
+		}
+		if err := s.BindText(1, name); err != nil {
+			return err
+		}
+		if s.Step() {
+			value = s.ColumnText(0)
+		}
+		return errors.Join(s.Err(), s.Reset())
+	})
+	return value, explain(err)
+}
