@@ -1,0 +1,433 @@
+package exchange
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"archivecache/dag"
+	"archivecache/dagcbor"
+	"archivecache/store"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ipld/go-car/v2"
+)
+
+// An IncompleteError is blocks that an export needs and that are not there.
+type IncompleteError struct {
+	Missing []cid.Cid // the first 20
+	Count   int       // of all that are known to be missing; there may be more below them
+}
+
+func (e *IncompleteError) Error() string {
+	text := fmt.Sprintf("%d blocks are not here:", e.Count)
+	for _, c := range e.Missing {
+		text += " " + c.String()
+	}
+	if e.Count > len(e.Missing) {
+		text += " ..."
+	}
+	return text
+}
+
+// Is reports whether target is store.ErrNotFound.
+func (e *IncompleteError) Is(target error) bool { return target == store.ErrNotFound }
+
+// haser is what a Getter that is a Store has besides.
+type haser interface {
+	Has(ctx context.Context, cids []cid.Cid) ([]bool, error)
+}
+
+// ExportCAR writes the roots and everything below them to w, as a CAR of version 1. It
+// looks first whether all of it is there: if not, the error is an [*IncompleteError] and nothing was
+// written. Where get is a Store, it is asked for the presence of raw blocks; else they are read twice.
+func ExportCAR(ctx context.Context, get store.Getter, roots []cid.Cid, w io.Writer) (Stats, error) {
+	if err := checkPresent(ctx, get, roots); err != nil {
+		return Stats{}, fmt.Errorf("export of CAR: %w", err)
+	}
+	out := bufio.NewWriterSize(w, 1<<20)
+	e := &exporter{get: get, w: out, seen: keySet{}}
+	err := e.run(ctx, roots)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return e.stats, fmt.Errorf("export of CAR: %w", err)
+	}
+	return e.stats, nil
+}
+
+// checkPresent goes through all that an export needs.
+func checkPresent(ctx context.Context, get store.Getter, roots []cid.Cid) error {
+	w := &walk{
+		get:      get.Get,
+		has:      hasBy(get),
+		stats:    func() Stats { return Stats{} },
+		scope:    Scope{MaxBlocks: math.MaxInt64},
+		parallel: 8,
+		patient:  true,
+	}
+	err := w.run(ctx, roots, nil)
+	if missing := (*UnavailableError)(nil); errors.As(err, &missing) {
+		return &IncompleteError{Missing: missing.Missing, Count: missing.Count}
+	}
+	return err
+}
+
+// hasBy returns how the presence of blocks is found out. A Getter that cannot say is
+// asked for the bytes, later.
+func hasBy(get store.Getter) func(context.Context, []cid.Cid) ([]bool, error) {
+	if h, ok := get.(haser); ok {
+		return h.Has
+	}
+	return func(_ context.Context, cids []cid.Cid) ([]bool, error) { return make([]bool, len(cids)), nil }
+}
+
+// carHeader is the header of CAR version 1.
+type carHeader struct {
+	Roots   []dagcbor.Link `cbor:"roots"`
+	Version uint64         `cbor:"version"`
+}
+
+type exporter struct {
+	get   store.Getter
+	w     io.Writer
+	seen  keySet
+	stats Stats
+}
+
+func (e *exporter) run(ctx context.Context, roots []cid.Cid) error {
+	h := carHeader{Roots: []dagcbor.Link{}, Version: 1}
+	for _, c := range roots {
+		h.Roots = append(h.Roots, dagcbor.Link{Cid: c})
+	}
+	header, err := dagcbor.Marshal(h)
+	if err != nil {
+		return err
+	}
+	if err := writeSection(e.w, header); err != nil {
+		return err
+	}
+	for _, c := range roots {
+		if err := e.below(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below writes root and all below it that is not written yet, depth first.
+func (e *exporter) below(ctx context.Context, root cid.Cid) error {
+	stack := []cid.Cid{root}
+	for len(stack) > 0 {
+		c := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if _, ok := store.Identity(c); ok {
+			continue
+		}
+		k, err := keyOf(c)
+		if err != nil {
+			return err
+		}
+		if !e.seen.add(k) {
+			continue
+		}
+		links, err := e.write(ctx, c)
+		if err != nil {
+			return err
+		}
+		for i := len(links) - 1; i >= 0; i-- {
+			stack = append(stack, links[i])
+		}
+	}
+	return nil
+}
+
+// write writes one block and returns its links.
+func (e *exporter) write(ctx context.Context, c cid.Cid) ([]cid.Cid, error) {
+	data, err := e.get.Get(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeSection(e.w, c.Bytes(), data); err != nil {
+		return nil, err
+	}
+	e.stats.Blocks++
+	e.stats.Bytes += int64(len(data))
+	var links []cid.Cid
+	err = dag.Links(c, data, func(l cid.Cid) error {
+		links = append(links, l)
+		return nil
+	})
+	return links, err
+}
+
+// writeSection writes the length of the parts together, and the parts.
+func writeSection(w io.Writer, parts ...[]byte) error {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	if _, err := w.Write(binary.AppendUvarint(nil, uint64(size))); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CarLimits bounds what [ImportCAR] reads. The zero value of each is its default.
+type CarLimits struct {
+	MaxRoots  int   // 1000 by default
+	MaxBlocks int64 // DefaultBlocks by default; each takes some 40 bytes of memory
+	MaxBytes  int64 // of all blocks together; no limit by default
+}
+
+// CarStats is what a CAR brought.
+type CarStats struct {
+	Roots  []cid.Cid
+	Blocks int64 // different blocks in the file
+	New    int64 // of these, blocks that were not there before
+	Bytes  int64 // of the different blocks
+}
+
+// maxCarHeader is the longest header of a CAR that is read, in bytes.
+const maxCarHeader = 64 << 10
+
+// ImportCAR puts the blocks of a CAR, of version 1 or 2, into st. Every block is hashed
+// first. After an error nothing is committed; the error names the block or its place in the file. A block whose
+// hash is not SHA-256 is an error, except for identity CIDs, which need no store and are passed over.
+func ImportCAR(ctx context.Context, r io.Reader, st store.Store, limits CarLimits) (CarStats, error) {
+	if limits.MaxRoots <= 0 {
+		limits.MaxRoots = 1000
+	}
+	if limits.MaxBlocks <= 0 {
+		limits.MaxBlocks = DefaultBlocks
+	}
+	if limits.MaxBytes <= 0 {
+		limits.MaxBytes = math.MaxInt64
+	}
+	w := st.Writer()
+	defer w.Close()
+	i := &importer{store: st, writer: w, limits: limits, seen: keySet{}}
+	err := i.run(ctx, r)
+	if err == nil {
+		err = w.Commit(ctx)
+	}
+	if err != nil {
+		return CarStats{}, fmt.Errorf("import of CAR: %w", err)
+	}
+	return i.stats, nil
+}
+
+type importer struct {
+	store   store.Store
+	writer  store.Writer
+	limits  CarLimits
+	seen    keySet
+	waiting []store.Block // verified, to be put
+	bytes   int           // of waiting
+	stats   CarStats
+}
+
+func (i *importer) run(ctx context.Context, r io.Reader) error {
+	in, err := openCar(r)
+	if err != nil {
+		return err
+	}
+	if i.stats.Roots = in.roots; len(in.roots) > i.limits.MaxRoots {
+		return fmt.Errorf("%d roots, more than %d", len(in.roots), i.limits.MaxRoots)
+	}
+	for {
+		b, err := in.next()
+		if err == io.EOF {
+			return i.put(ctx)
+		}
+		if err == nil {
+			err = i.take(ctx, b)
+		}
+		if err != nil {
+			return fmt.Errorf("at byte %d: %w", in.begin, err)
+		}
+	}
+}
+
+// take verifies a block and keeps it for put.
+func (i *importer) take(ctx context.Context, b store.Block) error {
+	if _, ok := store.Identity(b.Cid); ok {
+		return nil
+	}
+	if len(b.Data) > store.MaxBlock {
+		return fmt.Errorf("block %s: more than %d bytes", b.Cid, store.MaxBlock)
+	}
+	if err := store.Verify(b.Cid, b.Data); err != nil {
+		return err
+	}
+	k, err := keyOf(b.Cid)
+	if err != nil {
+		return err
+	}
+	if !i.seen.add(k) {
+		return nil
+	}
+	i.stats.Blocks++
+	i.stats.Bytes += int64(len(b.Data))
+	if i.stats.Blocks > i.limits.MaxBlocks || i.stats.Bytes > i.limits.MaxBytes {
+		return fmt.Errorf("%w: %d blocks, %d bytes", ErrBudget, i.limits.MaxBlocks, i.limits.MaxBytes)
+	}
+	i.waiting = append(i.waiting, b)
+	if i.bytes += len(b.Data); len(i.waiting) < batch && i.bytes < 4<<20 {
+		return nil
+	}
+	return i.put(ctx)
+}
+
+// put gives the waiting blocks to the writer.
+func (i *importer) put(ctx context.Context) error {
+	cids := make([]cid.Cid, len(i.waiting))
+	for n, b := range i.waiting {
+		cids[n] = b.Cid
+	}
+	has, err := i.store.Has(ctx, cids)
+	if err != nil {
+		return err
+	}
+	for n, b := range i.waiting {
+		if has[n] {
+			continue
+		}
+		i.stats.New++
+		if err := i.writer.Put(ctx, b); err != nil {
+			return err
+		}
+	}
+	i.waiting, i.bytes = i.waiting[:0], 0
+	return nil
+}
+
+// carReader reads the sections of a CAR.
+type carReader struct {
+	roots  []cid.Cid
+	blocks *car.BlockReader
+	count  *counter
+	begin  int64 // where the current section begins in the file
+	end    int64 // where the data must end; 0 if that is the end of the file
+}
+
+// openCar reads the header.
+func openCar(r io.Reader) (*carReader, error) {
+	in := &carReader{count: &counter{r: bufio.NewReaderSize(r, 1<<20)}}
+	if err := in.skipToData(); err != nil {
+		return nil, fmt.Errorf("header of CAR version 2: %w", err)
+	}
+	blocks, err := car.NewBlockReader(in.count, car.MaxAllowedHeaderSize(maxCarHeader),
+		car.MaxAllowedSectionSize(store.MaxBlock+maxCid), car.WithTrustedCAR(true)) // hashed in take
+	if err != nil {
+		return nil, fmt.Errorf("header: %w", noEOF(err))
+	}
+	if blocks.Version != 1 {
+		return nil, fmt.Errorf("header: version %d inside version 2", blocks.Version)
+	}
+	in.blocks, in.roots, in.begin = blocks, blocks.Roots, in.count.n
+	return in, nil
+}
+
+// maxCid is the longest CID before a block, in bytes.
+const maxCid = 16 + store.MaxIdentity
+
+// skipToData reads what stands before the data in a CAR of version 2. In version 1 that is nothing.
+func (in *carReader) skipToData() error {
+	const size = car.PragmaSize + car.HeaderSize
+	begin, err := in.count.r.Peek(size)
+	if !bytes.HasPrefix(begin, car.Pragma) {
+		return nil
+	}
+	if err != nil {
+		return noEOF(err)
+	}
+	// The header is 16 bytes of flags, and three numbers: where the data begins, how
+	// long it is, and where the index begins.
+	offset := binary.LittleEndian.Uint64(begin[car.PragmaSize+16:])
+	length := binary.LittleEndian.Uint64(begin[car.PragmaSize+24:])
+	if offset < size || offset > 1<<20 || length == 0 || length > math.MaxInt64-1<<20 {
+		return fmt.Errorf("data of %d bytes at byte %d is not possible", length, offset)
+	}
+	if _, err := in.count.Discard(int(offset)); err != nil {
+		return noEOF(err)
+	}
+	in.end = int64(offset + length)
+	in.count.end = in.end
+	return nil
+}
+
+// next returns the next block, not verified, or io.EOF.
+func (in *carReader) next() (store.Block, error) {
+	in.begin = in.count.n
+	b, err := in.blocks.Next()
+	if err == nil {
+		return store.Block{Cid: b.Cid(), Data: b.RawData()}, nil
+	}
+	// The library takes an end right behind the length of a section, and an end before the
+	// declared one, for the end of the file.
+	if err == io.EOF && (in.count.n != in.begin || in.end != 0 && in.count.n != in.end) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == io.ErrUnexpectedEOF {
+		err = fmt.Errorf("the file is cut off: %w", err)
+	}
+	return store.Block{}, err
+}
+
+// noEOF makes the end of a file an error where it must not end.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// counter counts the bytes that are read, up to end if it is not 0.
+type counter struct {
+	r   *bufio.Reader
+	n   int64
+	end int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	if c.end != 0 {
+		if c.n >= c.end {
+			return 0, io.EOF
+		}
+		p = p[:min(int64(len(p)), c.end-c.n)]
+	}
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// ReadByte is for varints.
+func (c *counter) ReadByte() (byte, error) {
+	if c.end != 0 && c.n >= c.end {
+		return 0, io.EOF
+	}
+	b, err := c.r.ReadByte()
+	if err == nil {
+		c.n++
+	}
+	return b, err
+}
+
+// Discard passes over n bytes.
+func (c *counter) Discard(n int) (int, error) {
+	n, err := c.r.Discard(n)
+	c.n += int64(n)
+	return n, err
+}
