@@ -1,0 +1,301 @@
+// Package merge takes into one repository what the nodes of others show: it fetches, verifies, joins and
+// commits, and says what became of everything.
+//
+// A merge is one commit. It reads the state of the node's root, joins what accepted authors have signed into
+// the state of the own root (package tree/state has the rules), makes the content of what is new present, and
+// computes the view. A reference whose content nobody has is left for the next time, and so is one whose history cannot be
+// read; the others are merged.
+package merge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"archivecache/exchange"
+	"archivecache/repo"
+	"archivecache/store"
+	"archivecache/tree"
+	"archivecache/tree/path"
+	"archivecache/tree/reference"
+	"archivecache/tree/state"
+	"archivecache/unixfs"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Options of a merge.
+type Options struct {
+	MetadataOnly bool              // leave the content of files for later
+	Gateways     []exchange.Source // to ask beside the addresses of the node
+	Fetch        exchange.Options
+	Progress     func(exchange.Stats)
+	Address      func(exchange.Source)      // is told of each address before it is used; may be nil
+	Ignored      func(text string, e error) // is told of each address that is not used; may be nil
+}
+
+// A Report says what a merge did.
+type Report struct {
+	Path    path.Path // of the node
+	Node    *reference.Reference
+	Changes []state.Change // what was not the same
+	Fetched exchange.Stats
+	Root    cid.Cid // after it
+}
+
+// Changed returns how many slots of the state the merge changed.
+func (r Report) Changed() int { return r.count(state.Outcome.Changes) }
+
+// Refused returns how many slots were refused, or could not be read.
+func (r Report) Refused() int {
+	return r.count(func(o state.Outcome) bool { return o.Refuses() || o == state.Incomplete })
+}
+
+func (r Report) count(is func(state.Outcome) bool) int {
+	n := 0
+	for _, c := range r.Changes {
+		if is(c.Outcome) {
+			n++
+		}
+	}
+	return n
+}
+
+// Node merges the root of the node that stands at a path such as nodes/ID into the root of r. If all that
+// is new in it cannot be had, the error says why, and nothing is committed.
+func Node(ctx context.Context, r *repo.Repo, command string, at path.Path, opt Options) (Report, error) {
+	report := Report{Path: at}
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return report, err
+	}
+	e, err := t.Get(ctx, at)
+	if err != nil {
+		return report, err
+	}
+	if e.Policy != tree.NodePolicy {
+		return report, fmt.Errorf("%s: %w", at, repo.ErrNotNode)
+	}
+	if report.Node, err = tree.ReadNode(ctx, t.Blocks, e); err != nil {
+		return report, err
+	}
+	f := exchange.NewFetcher(r.Store(), append(Sources(report.Node, opt), opt.Gateways...), opt.Fetch)
+	defer f.Close()
+	err = r.UpdateOver(ctx, command, f, func(ctx context.Context, tx *repo.Tx) error {
+		m := merger{tx: tx, fetcher: f, opt: opt, report: &report}
+		return m.node(ctx, e.Link.Target())
+	})
+	report.Fetched = f.Stats()
+	return report, err
+}
+
+// Sources returns where a node says that its blocks are.
+func Sources(node *reference.Reference, opt Options) []exchange.Source {
+	var sources []exchange.Source
+	for _, text := range node.Addresses {
+		a, err := exchange.ParseAddress(text)
+		if err == nil {
+			err = opt.Fetch.Policy.Check(a)
+		}
+		if err != nil {
+			if opt.Ignored != nil {
+				opt.Ignored(text, err)
+			}
+			continue
+		}
+		s := exchange.Source{Address: a, Hint: true, Who: node.Owner.String()}
+		if opt.Address != nil {
+			opt.Address(s)
+		}
+		sources = append(sources, s)
+	}
+	return sources
+}
+
+type merger struct {
+	tx      *repo.Tx
+	fetcher *exchange.Fetcher
+	opt     Options
+	report  *Report
+}
+
+// node merges the node c, which report.Node is, into the tree of the commit.
+func (m *merger) node(ctx context.Context, c cid.Cid) error {
+	node := m.report.Node
+	authors, err := m.tx.Accepted(ctx)
+	if err != nil {
+		return err
+	}
+	if !authors.Accepts(node.Owner.Cid) {
+		return fmt.Errorf("%s: %w", m.report.Path, repo.ErrNoFriend)
+	}
+	if err := m.tx.Settle(ctx, node); err != nil {
+		return err
+	}
+	if err := m.join(ctx, authors); err != nil {
+		return err
+	}
+	unread := m.unread()
+	if unread == nil {
+		m.tx.SetMerged(node.Owner.Cid, c)
+	} else if m.report.Changed() == 0 {
+		return unread
+	}
+	return m.fetcher.Commit(ctx)
+}
+
+func (m *merger) join(ctx context.Context, authors repo.Authors) error {
+	root, err := m.tx.EditRoot(ctx)
+	if err != nil {
+		return err
+	}
+	node := m.report.Node
+	rules := state.Rules{Accepts: authors.Accepts, Mark: m.tx.StateMark, Blocks: m.tx.Blocks}
+	proofs := state.OpenProofs(m.tx.Blocks, node.Proofs.Target())
+	changes, err := root.Merge(ctx, rules, node.Content.Target(), proofs)
+	if err != nil {
+		return err
+	}
+	for i := range changes {
+		if err := m.settle(ctx, root, &changes[i]); err != nil {
+			return err
+		}
+	}
+	m.report.Changes = changes
+	if m.report.Root, err = root.Commit(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+// settle makes present what a change brought, and records it. If it cannot be had, the change is taken back.
+func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Change) error {
+	switch change.Outcome {
+	case state.New, state.Newer:
+	case state.Forked:
+		return m.recordFork(ctx, change)
+	default:
+		return nil
+	}
+	mark, err := m.tx.Mark(ctx, change.Slot)
+	if err != nil {
+		return err
+	}
+	if err := m.complete(ctx, mark, change.Offered); err != nil {
+		outcome := outcomeOf(err)
+		if outcome == "" {
+			return err
+		}
+		change.Outcome, change.Err = outcome, err
+		return root.TakeBack(ctx, change.Slot, change.Old)
+	}
+	mark.Reference, mark.Complete = change.Offered, !m.opt.MetadataOnly
+	m.tx.SetMark(change.Slot, mark)
+	return nil
+}
+
+// outcomeOf returns what an error about the content of a reference means for it; "" if it is another kind of error.
+func outcomeOf(err error) state.Outcome {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return state.Incomplete
+	case errors.Is(err, unixfs.ErrMalformed), errors.Is(err, unixfs.ErrNotDirectory), errors.Is(err, exchange.ErrBudget):
+		return state.RefusedForm
+	}
+	return ""
+}
+
+// complete makes the history and the content of ref present, given what is complete already by the mark.
+func (m *merger) complete(ctx context.Context, mark repo.Mark, ref *reference.Reference) error {
+	known := &reference.Reference{}
+	if mark.Complete && mark.Reference != nil {
+		known = mark.Reference
+	}
+	content := exchange.Scope{MetadataOnly: m.opt.MetadataOnly, Progress: m.opt.Progress}
+	parts := []struct {
+		now, old cid.Cid
+		scope    exchange.Scope
+	}{
+		{ref.History.Target(), known.History.Target(), exchange.Scope{}},
+		{ref.Marks.Target(), known.Marks.Target(), exchange.Scope{}},
+		{ref.Content.Target(), known.Content.Target(), content},
+	}
+	for _, p := range parts {
+		if !p.now.Defined() {
+			continue
+		}
+		var old []cid.Cid
+		if p.old.Defined() {
+			old = append(old, p.old)
+		}
+		if _, err := exchange.Complete(ctx, m.fetcher, p.now, old, p.scope); err != nil {
+			return err
+		}
+	}
+	if c := ref.Content.Target(); c.Defined() {
+		if _, err := unixfs.OpenDir(ctx, m.fetcher, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *merger) recordFork(ctx context.Context, change *state.Change) error {
+	mark, err := m.tx.Mark(ctx, change.Slot)
+	if err != nil {
+		return err
+	}
+	if change.Proof != nil {
+		mark.Proof = change.Proof
+		mark.ForkedFrom = max(mark.ForkedFrom, change.Proof.A.Epoch+1)
+	}
+	m.tx.SetMark(change.Slot, mark)
+	return nil
+}
+
+// unread returns the first error of a change that could not be read now, or nil.
+func (m *merger) unread() error {
+	for _, c := range m.report.Changes {
+		if c.Outcome == state.Incomplete {
+			return c.Err
+		}
+	}
+	return nil
+}
+
+// All merges the nodes of all friends that were not merged yet, each in a commit of its own, and calls done for
+// each. An error of one does not keep it from the others.
+func All(ctx context.Context, r *repo.Repo, command string, opt Options, done func(Report, error)) error {
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	var todo []path.Path
+	err = t.Each(ctx, repo.NodesPath, func(name string, e tree.Entry) error {
+		if e.Policy != tree.NodePolicy {
+			return nil
+		}
+		node, err := tree.ReadNode(ctx, t.Blocks, e)
+		if err != nil {
+			return err
+		}
+		merged, err := r.Merged(ctx, node.Owner.Cid)
+		if err != nil || merged.Equals(e.Link.Target()) {
+			return err
+		}
+		p, err := repo.NodesPath.Join(name)
+		todo = append(todo, p)
+		return err
+	})
+	if err != nil && !errors.Is(err, tree.ErrNotFound) {
+		return err
+	}
+	for _, p := range todo {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		report, err := Node(ctx, r, command, p, opt)
+		done(report, err)
+	}
+	return nil
+}

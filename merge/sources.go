@@ -1,0 +1,33 @@
+package merge
+
+import (
+	"context"
+	"errors"
+
+	"archivecache/exchange"
+	"archivecache/repo"
+	"archivecache/store"
+	"archivecache/tree"
+)
+
+// AllSources returns where the nodes of all friends say that their blocks are.
+func AllSources(ctx context.Context, t *tree.Tree, opt Options) ([]exchange.Source, error) {
+	var sources []exchange.Source
+	err := t.Each(ctx, repo.NodesPath, func(_ string, e tree.Entry) error {
+		if e.Policy != tree.NodePolicy {
+			return nil
+		}
+		node, err := tree.ReadNode(ctx, t.Blocks, e)
+		if err == nil {
+			sources = append(sources, Sources(node, opt)...)
+		}
+		return err
+	})
+	if errors.Is(err, tree.ErrNotFound) {
+		return nil, nil
+	}
+	return sources, err
+}
+
+// Reading returns blocks that are read from f; what is put stays in memory.
+func Reading(f *exchange.Fetcher) store.Blocks { return store.NewOverlay(f) }
