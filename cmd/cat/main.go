@@ -1,0 +1,55 @@
+// Cat prints files of the tree.
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"archivecache/internal/local"
+	"archivecache/tree"
+	"archivecache/unixfs"
+)
+
+const help = `usage: cat [-repo DIR] PATH...
+
+Cat writes the files at the PATHs to standard output, one behind the other. Every block is checked against its hash.
+
+Example:
+
+  $ cat root/docs/hello.txt
+`
+
+func main() { local.Main(help, run) }
+
+func run(ctx context.Context, env *local.Env) error {
+	args, err := env.Parse(1, -1)
+	if err != nil {
+		return err
+	}
+	paths, err := local.Paths(args)
+	if err != nil {
+		return err
+	}
+	r, err := env.Repo()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range paths {
+		thing, err := t.Resolve(ctx, p)
+		if err != nil {
+			return err
+		}
+		if thing.Local() {
+			return fmt.Errorf("%s: %w: not a file; get-data prints it", p, tree.ErrForbidden)
+		}
+		if _, err := unixfs.Copy(ctx, t.Blocks, thing.Content.Cid, env.Stdout); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	return nil
+}

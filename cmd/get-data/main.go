@@ -1,0 +1,20 @@
+// Get-data prints what stands at a path as JSON.
+package main
+
+import (
+	"archivecache/internal/local"
+)
+
+const help = `usage: get-data [-repo DIR] PATH
+
+Get-data prints what stands at PATH as JSON, with all that is below it.
+Values are printed as they are, directories as objects; files, and what is not opened, as objects with a policy and a CID.
+The path . is the top of the tree.
+
+Example:
+
+  $ set-value scratch/answer 42
+  $ get-data scratch
+`
+
+func main() { local.Main(help, local.PrintData(true)) }

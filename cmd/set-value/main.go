@@ -1,0 +1,47 @@
+// Set-value writes a value into the local part of the tree.
+package main
+
+import (
+	"context"
+
+	"archivecache/internal/local"
+	"archivecache/repo"
+	"archivecache/tree"
+)
+
+const help = `usage: set-value [-repo DIR] [-text] PATH VALUE
+
+Set-value puts VALUE at PATH, in the local part of the tree. A VALUE that is JSON is taken as such; anything else, and
+everything with -text, is a text. The directories above PATH are made.
+
+Example:
+
+  $ set-value scratch/answer 42
+  $ set-value scratch/colours '["red", "blue"]'
+`
+
+func main() { local.Main(help, run) }
+
+func run(ctx context.Context, env *local.Env) error {
+	text := env.Flags.Bool("text", false, "take VALUE as text, even if it is JSON")
+	args, err := env.Parse(2, 2)
+	if err != nil {
+		return err
+	}
+	p, err := local.Path(args[0])
+	if err != nil {
+		return err
+	}
+	value, err := tree.ParseValue(args[1])
+	if err != nil || *text {
+		value = tree.TextValue(args[1])
+	}
+	r, err := env.Repo()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+		return tx.SetValue(ctx, p, value)
+	})
+}

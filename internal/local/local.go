@@ -1,0 +1,120 @@
+// Package local is what the commands share that work on a repository.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"archivecache/identity"
+	"archivecache/internal/cli"
+	"archivecache/internal/sqlite"
+	"archivecache/repo"
+	"archivecache/store"
+	"archivecache/tree"
+	"archivecache/tree/path"
+)
+
+// An Env is the environment of a command that works on a repository.
+type Env struct {
+	*cli.Env
+	dir *string
+}
+
+// Main runs a command that works on a repository; see [cli.Main].
+func Main(help string, run func(context.Context, *Env) error) {
+	cli.Main(help, func(ctx context.Context, env *cli.Env) error {
+		dir := env.Flags.String("repo", "", "the `DIR` of the repository (default $ARCHIVECACHE_PATH, else "+defaultDir("~/.local/share")+")")
+		return explain(run(ctx, &Env{Env: env, dir: dir}))
+	})
+}
+
+func defaultDir(data string) string { return filepath.Join(data, "archivecache") }
+
+// Dir returns the folder of the repository: of the option -repo, else of the environment
+// variable ARCHIVECACHE_PATH, else in the data folder of the XDG base directory specification.
+func (env *Env) Dir() (string, error) {
+	if *env.dir != "" {
+		return *env.dir, nil
+	}
+	if dir := env.Getenv("ARCHIVECACHE_PATH"); dir != "" {
+		return dir, nil
+	}
+	if data := env.Getenv("XDG_DATA_HOME"); data != "" {
+		return defaultDir(data), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("where is the repository? %w", err)
+	}
+	return defaultDir(filepath.Join(home, ".local", "share")), nil
+}
+
+// Repo opens the repository.
+func (env *Env) Repo() (*repo.Repo, error) {
+	dir, err := env.Dir()
+	if err != nil {
+		return nil, err
+	}
+	return repo.Open(dir)
+}
+
+// Path reads a path of the tree from the command line.
+func Path(text string) (path.Path, error) {
+	p, err := path.Parse(text)
+	if err != nil {
+		return p, cli.WithHint(err, "a path is names with slashes between them, such as root/forum")
+	}
+	return p, nil
+}
+
+// Paths reads several paths.
+func Paths(texts []string) ([]path.Path, error) {
+	var paths []path.Path
+	for _, text := range texts {
+		p, err := Path(text)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, p)
+	}
+	return paths, nil
+}
+
+// nextSteps are what to do about errors that have one.
+var nextSteps = []struct {
+	err  error
+	hint string
+}{
+	{repo.ErrNone, "initialize -repo DIR makes one; the option -repo or $ARCHIVECACHE_PATH names another folder"},
+	{repo.ErrExists, "use it as it is, or name another folder"},
+	{repo.ErrFormat, "use the version of ArchiveCache that wrote it, or a newer one"},
+	{repo.ErrDamaged, "restore the folder from a copy; what was published can be merged again from friends"},
+	{repo.ErrNoIdentity, "new-identity identities/NAME makes one"},
+	{repo.ErrNoFriend, "add-friend-from-message accepts the author of an identity message"},
+	{repo.ErrOlder, "nothing has to be done; ask your friend for their newest node if you miss something"},
+	{identity.ErrNoKey, "import-identity brings back a key that was exported"},
+	{identity.ErrWrongPassphrase, "the passphrase comes from the terminal, -passphrase-fd N or $ARCHIVECACHE_PASSPHRASE"},
+	{tree.ErrNotOwner, "add it at a place of your own; a shared directory such as root/forum takes files of everybody"},
+	{tree.ErrForked, "only a new key of the author ends a fork"},
+	{sqlite.ErrFull, "make room and run the command again; nothing was changed"},
+	{store.ErrNotFound, "download and merge fetch blocks from friends who serve them, import-car takes them from a file"},
+}
+
+// explain adds the next step to an error that has one.
+func explain(err error) error {
+	for _, step := range nextSteps {
+		if errors.Is(err, step.err) {
+			return cli.WithHint(err, "%s", step.hint)
+		}
+	}
+	return err
+}
+
+// PrintLine prints columns for a person.
+func PrintLine(env *Env, kind, at, text string) error {
+	_, err := fmt.Fprintf(env.Stdout, "%-12s %s: %s\n", kind, cli.Quote(at), cli.Quote(text))
+	return err
+}

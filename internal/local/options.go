@@ -1,0 +1,95 @@
+package local
+
+import (
+	"context"
+	"time"
+
+	"archivecache/identity"
+	"archivecache/internal/passphrase"
+	"archivecache/repo"
+	"archivecache/tree"
+	"archivecache/unixfs/osfs"
+
+	"github.com/ipfs/go-cid"
+)
+
+// PassphraseFlag declares the option -passphrase-fd; the result is called after the command line was parsed.
+func (env *Env) PassphraseFlag() func() *passphrase.Source {
+	fd := env.Flags.Int("passphrase-fd", -1, "read passphrases from the file descriptor `N`, a line each")
+	return func() *passphrase.Source { return passphrase.New(*fd) }
+}
+
+// Secret loads the private key of an identity, and asks for the passphrase if it has one.
+func Secret(r *repo.Repo, id cid.Cid, words *passphrase.Source) (*identity.Secret, error) {
+	return r.Keys().Load(id, func(identity.ID) ([]byte, error) { return words.Ask("the key of " + id.String()) })
+}
+
+// AuthorFlag declares the option -identity; the result finds the author in the tree of a commit.
+func (env *Env) AuthorFlag() func(context.Context, *repo.Tx) func() (cid.Cid, error) {
+	at := env.Flags.String("identity", "", "the `PATH` of the author, for changes below root (default: your first identity)")
+	return func(ctx context.Context, tx *repo.Tx) func() (cid.Cid, error) {
+		return func() (cid.Cid, error) { return tx.Repo().Author(ctx, tx.Tree, *at) }
+	}
+}
+
+// PrintData returns a command that prints what stands at a path as JSON.
+func PrintData(deep bool) func(context.Context, *Env) error {
+	return func(ctx context.Context, env *Env) error {
+		args, err := env.Parse(1, 1)
+		if err != nil {
+			return err
+		}
+		p, err := Path(args[0])
+		if err != nil {
+			return err
+		}
+		return env.WithTree(ctx, func(_ *repo.Repo, t *tree.Tree) error {
+			thing, err := t.Resolve(ctx, p)
+			if err != nil {
+				return err
+			}
+			data, err := t.Data(ctx, thing, deep)
+			if err != nil {
+				return err
+			}
+			return env.JSON(data)
+		})
+	}
+}
+
+// WithTree calls fn with the repository and the tree of its head, for reading.
+func (env *Env) WithTree(ctx context.Context, fn func(*repo.Repo, *tree.Tree) error) error {
+	r, err := env.Repo()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	return fn(r, t)
+}
+
+// Watch shows a counter on the terminal until the result is called.
+func (env *Env) Watch(label string, counter *osfs.Counter) (stop func()) {
+	progress := env.NewProgress(label)
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				progress.Set(counter.Files.Load(), counter.Bytes.Load())
+			case <-end:
+				progress.Done()
+				return
+			}
+		}
+	}()
+	return func() { close(end); <-ended }
+}
+
+const progressInterval = 200 * time.Millisecond
