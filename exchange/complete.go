@@ -102,11 +102,21 @@ type walk struct {
 
 func (w *walk) run(ctx context.Context, roots, known []cid.Cid) error {
 	w.seen, w.known, w.both = keySet{}, keySet{}, keySet{}
-	older, err := w.fresh(known, w.known)
-	if err != nil {
-		return err
+	var newer, older []cid.Cid
+	for _, c := range known {
+		if k, err := keyOf(c); err == nil && w.known.add(k) {
+			older = append(older, c)
+		}
 	}
-	newer, err := w.enqueue(nil, roots)
+	err := error(nil)
+	for _, c := range roots {
+		if _, ok := store.Identity(c); ok {
+			continue
+		}
+		if newer, err = w.enqueue(newer, c.Bytes()); err != nil {
+			return fmt.Errorf("block %s: %w", c, err)
+		}
+	}
 	for err == nil && len(newer) > 0 {
 		newer, older, err = w.level(ctx, newer, older)
 	}
@@ -146,8 +156,8 @@ func split(cids []cid.Cid) (raw, nodes []cid.Cid) {
 	return raw, nodes
 }
 
-// open returns what the known blocks link and no known block before did. A block that is not there
-// is passed over.
+// open returns the blocks with links that the known blocks link and no known block did before. A block that is
+// not there is passed over.
 func (w *walk) open(ctx context.Context, older []cid.Cid) ([]cid.Cid, error) {
 	var next []cid.Cid
 	for _, c := range older {
@@ -158,42 +168,30 @@ func (w *walk) open(ctx context.Context, older []cid.Cid) ([]cid.Cid, error) {
 		if err != nil {
 			return nil, err
 		}
-		links, err := w.links(c, data)
+		if w.leaf(c, data) {
+			continue
+		}
+		err = dag.RawLinks(c, data, func(link []byte) error {
+			k, codec := linkKey(link)
+			if !w.known.add(k) || codec == cid.Raw {
+				return nil
+			}
+			c, err := cid.Cast(link)
+			next = append(next, c)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		links, err = w.fresh(links, w.known)
-		if err != nil {
-			return nil, err
-		}
-		next = append(next, links...)
 	}
 	return next, w.budget()
 }
 
-// fresh returns those that were not in the set, and adds them.
-func (w *walk) fresh(cids []cid.Cid, set keySet) ([]cid.Cid, error) {
-	var list []cid.Cid
-	for _, c := range cids {
-		if _, ok := store.Identity(c); ok {
-			continue
-		}
-		k, err := keyOf(c)
-		if err != nil {
-			return nil, err
-		}
-		if set.add(k) {
-			list = append(list, c)
-		}
-	}
-	return list, nil
-}
-
-// apart returns those of the known blocks that the new side does not link and that have links.
+// apart returns those of the known blocks that the new side does not link.
 func (w *walk) apart(older []cid.Cid) []cid.Cid {
 	var next []cid.Cid
 	for _, c := range older {
-		if k, err := keyOf(c); err == nil && c.Type() != cid.Raw && !w.both.has(k) {
+		if k, err := keyOf(c); err == nil && !w.both.has(k) {
 			next = append(next, c)
 		}
 	}
@@ -201,28 +199,21 @@ func (w *walk) apart(older []cid.Cid) []cid.Cid {
 	return next
 }
 
-// enqueue adds to next the links that have to be gone through.
-func (w *walk) enqueue(next, links []cid.Cid) ([]cid.Cid, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range links {
-		if _, ok := store.Identity(c); ok {
-			continue
-		}
-		k, err := keyOf(c)
-		if err != nil {
-			return next, err
-		}
-		if w.known.has(k) {
-			w.both.add(k)
-			continue
-		}
-		if w.scope.MetadataOnly && c.Type() == cid.Raw || !w.seen.add(k) {
-			continue
-		}
-		next = append(next, c)
+// enqueue adds the block of a link to next if it has to be gone through. w.mu is held, or nobody else is there.
+func (w *walk) enqueue(next []cid.Cid, link []byte) ([]cid.Cid, error) {
+	if err := dag.CheckCid(link); err != nil {
+		return next, err
 	}
-	return next, w.overBudget()
+	k, codec := linkKey(link)
+	if w.known.has(k) {
+		w.both.add(k)
+		return next, nil
+	}
+	if w.scope.MetadataOnly && codec == cid.Raw || !w.seen.add(k) {
+		return next, nil
+	}
+	c, err := cid.Cast(link)
+	return append(next, c), err
 }
 
 // budget says whether more was met than may be.
@@ -268,33 +259,32 @@ func (w *walk) leaves(ctx context.Context, cids []cid.Cid) error {
 // nodes makes blocks with links present and returns what they link and is to be gone through.
 func (w *walk) nodes(ctx context.Context, cids []cid.Cid) ([]cid.Cid, error) {
 	var next []cid.Cid
-	var mu sync.Mutex
 	err := w.each(ctx, cids, func(c cid.Cid, data []byte) error {
-		links, err := w.links(c, data)
+		if w.leaf(c, data) {
+			return nil
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		err := dag.RawLinks(c, data, func(link []byte) error {
+			var err error
+			next, err = w.enqueue(next, link)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		next, err = w.enqueue(next, links)
-		return err
+		return w.overBudget()
 	})
 	return next, err
 }
 
-// links returns the links of a block that are in scope.
-func (w *walk) links(c cid.Cid, data []byte) ([]cid.Cid, error) {
-	if w.scope.MetadataOnly && c.Type() == cid.DagProtobuf {
-		if n, err := unixfs.DecodeNode(data); err == nil && n.Kind == unixfs.File {
-			return nil, nil
-		}
+// leaf says whether what is below a block is out of scope.
+func (w *walk) leaf(c cid.Cid, data []byte) bool {
+	if !w.scope.MetadataOnly || c.Type() != cid.DagProtobuf {
+		return false
 	}
-	var links []cid.Cid
-	err := dag.Links(c, data, func(l cid.Cid) error {
-		links = append(links, l)
-		return nil
-	})
-	return links, err
+	n, err := unixfs.DecodeNode(data)
+	return err == nil && n.Kind == unixfs.File
 }
 
 // each calls fn with every block, several at a time. Blocks that nobody gives are noted.

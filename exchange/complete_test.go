@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"archivecache/dagcbor"
 	"archivecache/exchange"
+	"archivecache/internal/sqlite"
 	"archivecache/store"
+	"archivecache/store/embedded"
 	"archivecache/store/storetest"
 	"archivecache/unixfs"
 
@@ -311,5 +314,30 @@ func BenchmarkCompleteDifference(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkComplete fetches 10,000 blocks of 4 KiB from a server on this machine into an embedded store.
+func BenchmarkComplete(b *testing.B) {
+	srv := serve(b)
+	root := makeTree(b, srv.store, 100, 100, func(folder, file int) []byte {
+		return bytes.Repeat(text(folder, file), 4096/len(text(folder, file)))
+	})
+	for b.Loop() {
+		b.StopTimer()
+		db, err := sqlite.Open(filepath.Join(b.TempDir(), "db"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		st, err := embedded.New(db, b.TempDir())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		f := fetcher(b, st, srv)
+		_, err = exchange.Complete(b.Context(), f, root, nil, exchange.Scope{})
+		if err := errors.Join(err, f.Commit(b.Context()), f.Close(), st.Close(), db.Close()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

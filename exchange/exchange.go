@@ -37,6 +37,7 @@
 package exchange
 
 import (
+	"archivecache/dag"
 	"archivecache/store"
 
 	"github.com/ipfs/go-cid"
@@ -61,6 +62,18 @@ func keyOf(c cid.Cid) (key, error) {
 	k := key(d[:16])
 	k[0] = byte(c.Type()) // a raw block has no links that the same bytes as dag-pb have
 	return k, nil
+}
+
+// linkKey is keyOf for a link that package dag has checked, in binary, and says its codec.
+func linkKey(link []byte) (k key, codec uint64) {
+	digest := link[len(link)-len(store.Digest{}):]
+	codec = cid.DagProtobuf // a CIDv0 is a bare hash
+	if link[0] == 1 {
+		codec, _, _ = dag.Uvarint(link[1:])
+	}
+	k = key(digest[:16])
+	k[0] = byte(codec)
+	return k, codec
 }
 
 type keySet map[key]struct{}

@@ -4,7 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"log"
+	"log/slog"
 	"net"
 
 	"archivecache/exchange/gateway"
@@ -26,6 +26,7 @@ func main() { local.Main(help, run) }
 
 func run(ctx context.Context, env *local.Env) error {
 	listen := env.Flags.String("listen", "127.0.0.1:7070", "the `ADDRESS` to listen on; port 0 takes a free one")
+	verbose := env.Flags.Bool("verbose", false, "say on standard error who asks for what")
 	if _, err := env.Parse(0, 0); err != nil {
 		return err
 	}
@@ -34,7 +35,7 @@ func run(ctx context.Context, env *local.Env) error {
 		return err
 	}
 	defer r.Close()
-	handler, err := gateway.NewHandler(r.Store(), log.New(env.Stderr, "serve: ", 0))
+	handler, err := gateway.NewHandler(r.Store(), logger(env, *verbose))
 	if err != nil {
 		return err
 	}
@@ -46,4 +47,12 @@ func run(ctx context.Context, env *local.Env) error {
 		return err
 	}
 	return gateway.Serve(ctx, ln, handler)
+}
+
+func logger(env *local.Env, verbose bool) *slog.Logger {
+	level := slog.LevelWarn
+	if verbose {
+		level = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level}))
 }

@@ -23,7 +23,7 @@ type Signer struct {
 // NewSigner returns the signer number n.
 func NewSigner(n byte) *Signer {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize))
-	next := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n, 1}, ed25519.SeedSize/2))
+	next := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n, 0xff}, ed25519.SeedSize/2))
 	return &Signer{
 		Document: identity.NewDocument(key.Public().(ed25519.PublicKey), next.Public().(ed25519.PublicKey)),
 		key:      key,
