@@ -40,7 +40,8 @@ type Report struct {
 	Node    *reference.Reference
 	Changes []state.Change // what was not the same
 	Fetched exchange.Stats
-	Root    cid.Cid // after it
+	Aside   []exchange.Attempt // sources that failed, and are not asked any more
+	Root    cid.Cid            // after it
 }
 
 // Changed returns how many slots of the state the merge changed.
@@ -85,7 +86,10 @@ func Node(ctx context.Context, r *repo.Repo, command string, at path.Path, opt O
 		m := merger{tx: tx, fetcher: f, opt: opt, report: &report}
 		return m.node(ctx, e.Link.Target())
 	})
-	report.Fetched = f.Stats()
+	report.Fetched, report.Aside = f.Stats(), f.Aside()
+	if err != nil {
+		err = errors.Join(err, f.Commit(context.WithoutCancel(ctx))) // so that the next try goes on from here
+	}
 	return report, err
 }
 

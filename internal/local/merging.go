@@ -83,6 +83,9 @@ type summaryLine struct {
 
 // Report tells what one merge did.
 func (r *Reporter) Report(report merge.Report, err error) {
+	for _, a := range report.Aside {
+		r.env.Say("not asked any more: %v", a)
+	}
 	if err != nil {
 		if r.failed == nil {
 			r.failed = fmt.Errorf("%s: %w", report.Path, err)
