@@ -55,8 +55,12 @@ func must[M any](mode M, err error) M {
 	return mode
 }
 
-// ErrNotCanonical is a value that is readable but not in its one spelling.
-var ErrNotCanonical = errors.New("not in canonical DAG-CBOR")
+var (
+	// ErrMalformed is what every error of Unmarshal is.
+	ErrMalformed = errors.New("malformed dag-cbor")
+	// ErrNotCanonical is a value that is readable but not in its one spelling.
+	ErrNotCanonical = fmt.Errorf("%w: not in its canonical form", ErrMalformed)
+)
 
 // Marshal returns the canonical encoding of v.
 func Marshal(v any) ([]byte, error) {
@@ -71,14 +75,14 @@ func Marshal(v any) ([]byte, error) {
 // fields twice, trailing bytes and any spelling but the canonical one.
 func Unmarshal(data []byte, v any) error {
 	if err := decoder.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("dag-cbor: %w", err)
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	again, err := encoder.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("dag-cbor: %w", err)
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if !bytes.Equal(data, again) {
-		return fmt.Errorf("dag-cbor: %w", ErrNotCanonical)
+		return ErrNotCanonical
 	}
 	return nil
 }

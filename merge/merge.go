@@ -12,12 +12,16 @@ import (
 	"errors"
 	"fmt"
 
+	"archivecache/dag"
+	"archivecache/dagcbor"
 	"archivecache/exchange"
 	"archivecache/repo"
 	"archivecache/store"
 	"archivecache/tree"
+	"archivecache/tree/merkle"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
+	"archivecache/tree/shared"
 	"archivecache/tree/state"
 	"archivecache/unixfs"
 
@@ -203,7 +207,8 @@ func outcomeOf(err error) state.Outcome {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return state.Incomplete
-	case errors.Is(err, unixfs.ErrMalformed), errors.Is(err, unixfs.ErrNotDirectory), errors.Is(err, exchange.ErrBudget):
+	case errors.Is(err, unixfs.ErrMalformed), errors.Is(err, unixfs.ErrNotDirectory), errors.Is(err, exchange.ErrBudget),
+		errors.Is(err, merkle.ErrMalformed), errors.Is(err, dagcbor.ErrMalformed), errors.Is(err, dag.ErrMalformed):
 		return state.RefusedForm
 	}
 	return ""
@@ -236,12 +241,23 @@ func (m *merger) complete(ctx context.Context, mark repo.Mark, ref *reference.Re
 			return err
 		}
 	}
-	if c := ref.Content.Target(); c.Defined() {
-		if _, err := unixfs.OpenDir(ctx, m.fetcher, c); err != nil {
-			return err
-		}
+	return m.check(ctx, known, ref)
+}
+
+// check reads what is new in ref, so that no author can bring in what the view cannot be made of.
+func (m *merger) check(ctx context.Context, known, ref *reference.Reference) error {
+	if ref.Policy == reference.SharedPolicy {
+		return shared.Check(ctx, m.fetcher, layerOf(known), layerOf(ref))
 	}
-	return nil
+	if !ref.Content.Target().Defined() {
+		return nil // deleted
+	}
+	_, err := unixfs.OpenDir(ctx, m.fetcher, ref.Content.Target())
+	return err
+}
+
+func layerOf(ref *reference.Reference) shared.Layer {
+	return shared.Layer{Files: ref.Content.Target(), Marks: ref.Marks.Target()}
 }
 
 func (m *merger) recordFork(ctx context.Context, change *state.Change) error {

@@ -104,7 +104,7 @@ func (r *Reporter) Report(report merge.Report, err error) {
 	}
 	r.refused = r.refused || report.Refused() > 0
 	if unknown > 0 {
-		r.env.Say("%s by authors who are not your friends left out", cli.Plural(unknown, "directory part"))
+		r.env.Say("left out %s by authors who are not your friends", cli.Plural(unknown, "reference"))
 	}
 	r.summary(report)
 }
@@ -146,7 +146,7 @@ func (r *Reporter) summary(report merge.Report) {
 		}))
 		return
 	}
-	r.env.Say("%s: %s changed, fetched %s, %s", report.Path, cli.Plural(report.Changed(), "directory part"),
+	r.env.Say("%s: %s, fetched %s, %s", report.Path, cli.Plural(report.Changed(), "change"),
 		cli.Plural(int(report.Fetched.Fetched), "block"), cli.Bytes(report.Fetched.Bytes))
 }
 
