@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"archivecache/store"
 	"archivecache/tree/path"
@@ -35,7 +34,7 @@ func Walk(ctx context.Context, blocks store.Getter, dir cid.Cid, at path.Path, n
 			if errors.Is(err, unixfs.ErrNotDirectory) {
 				err = ErrNotDirectory
 			}
-			return unixfs.Entry{}, fmt.Errorf("%s: %w", strings.Join(names[:i+1], "/"), err)
+			return unixfs.Entry{}, fmt.Errorf("%s: %q: %w", at, name, err)
 		}
 	}
 	return e, nil

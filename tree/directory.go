@@ -77,8 +77,7 @@ func (d *Directory) shared() shared.Directory {
 	return s
 }
 
-// Directories returns the directories of r with their drafts, as they are shown. The contents of
-// shared ones are those of the last commit.
+// Directories returns the directories of r with their drafts, as they are shown.
 func (r *Root) Directories(ctx context.Context) ([]*Directory, error) {
 	before, err := r.directoriesBefore(ctx)
 	if err != nil {
@@ -89,10 +88,11 @@ func (r *Root) Directories(ctx context.Context) ([]*Directory, error) {
 		return nil, err
 	}
 	for _, d := range dirs {
-		for _, b := range before {
-			if d.Shared() && b.ID.Equals(d.ID) {
-				d.Content = b.Content
-			}
+		if !d.Shared() {
+			continue
+		}
+		if err := r.computeShared(ctx, before, d); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Founding.Path, err)
 		}
 	}
 	return dirs, layout(dirs)

@@ -44,6 +44,9 @@ func (r *Root) Put(ctx context.Context, author cid.Cid, p path.Path, entry unixf
 		return err
 	}
 	d, names := Governor(dirs, p)
+	if d != nil && len(names) == 0 && !isDir(ctx, r.blocks, entry.Cid) {
+		return fmt.Errorf("%s: %w; name a file in it", d.Shown, ErrIsDirectory)
+	}
 	switch {
 	case d == nil:
 		return r.found(ctx, author, p, entry)

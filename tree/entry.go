@@ -222,6 +222,9 @@ func (t *Tree) Remove(ctx context.Context, p path.Path) error {
 	if _, err := t.Get(ctx, p); err != nil {
 		return err
 	}
+	if p.IsTop() || p == path.MustParse(path.Root) {
+		return fmt.Errorf("%s: %w: it stays", p, ErrForbidden)
+	}
 	d, err := t.at(ctx, p.Parent(), false)
 	if err != nil {
 		return err

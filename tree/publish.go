@@ -185,7 +185,8 @@ func replay(ctx context.Context, blocks store.Blocks, d *Draft, base, top *refer
 	return err
 }
 
-// replayDir does to the directory top what was done from base to mine. Where both changed a file, mine stays.
+// replayDir does to the directory top what was done from base to mine. Where both changed a file, mine has the name and the
+// other stands beside it under a conflict name; what was changed in top is not deleted.
 func replayDir(ctx context.Context, blocks store.Blocks, base, mine, top cid.Cid) (cid.Cid, error) {
 	if !top.Defined() || top.Equals(base) {
 		return mine, nil
@@ -195,35 +196,69 @@ func replayDir(ctx context.Context, blocks store.Blocks, base, mine, top cid.Cid
 	}
 	var changes []unixfs.Entry
 	err := unixfs.Diff(ctx, blocks, base, mine, func(name string, old, new *unixfs.Entry) error {
-		if new == nil {
-			changes = append(changes, unixfs.Entry{Name: name})
-			return nil
-		}
 		theirs, err := lookup(ctx, blocks, top, name)
 		if err != nil {
 			return err
 		}
-		merged := *new
-		if theirs.Cid.Defined() && isDir(ctx, blocks, theirs.Cid) && isDir(ctx, blocks, new.Cid) {
-			before := cid.Undef
-			if old != nil && isDir(ctx, blocks, old.Cid) {
-				before = old.Cid
-			}
-			c, err := replayDir(ctx, blocks, before, new.Cid, theirs.Cid)
-			if err != nil {
-				return err
-			}
-			if merged, err = dirEntry(ctx, blocks, c); err != nil {
-				return err
-			}
-		}
-		merged.Name = name
-		changes = append(changes, merged)
-		return nil
+		more, err := replayEntry(ctx, blocks, top, orNone(name, old), orNone(name, new), theirs)
+		changes = append(changes, more...)
+		return err
 	})
 	if err != nil {
 		return cid.Undef, err
 	}
 	e, err := unixfs.Edit(ctx, blocks, top, changes)
 	return e.Cid, err
+}
+
+// orNone returns e, or an entry without a CID.
+func orNone(name string, e *unixfs.Entry) unixfs.Entry {
+	if e == nil {
+		return unixfs.Entry{Name: name}
+	}
+	return *e
+}
+
+// replayEntry returns the changes to the directory top for one name, which was changed from old to new, and is theirs in top.
+func replayEntry(ctx context.Context, blocks store.Blocks, top cid.Cid, old, new, theirs unixfs.Entry) ([]unixfs.Entry, error) {
+	if !theirs.Cid.Defined() || theirs.Cid.Equals(old.Cid) || theirs.Cid.Equals(new.Cid) {
+		return []unixfs.Entry{new}, nil
+	}
+	if isDir(ctx, blocks, theirs.Cid) && (!new.Cid.Defined() || isDir(ctx, blocks, new.Cid)) {
+		return replaySub(ctx, blocks, old, new, theirs)
+	}
+	if !new.Cid.Defined() {
+		return nil, nil
+	}
+	name, err := shared.ConflictName(theirs.Name, theirs.Cid.Hash()[2:], func(n string) (bool, error) {
+		e, err := lookup(ctx, blocks, top, n)
+		return e.Cid.Defined(), err
+	})
+	theirs.Name = name
+	return []unixfs.Entry{new, theirs}, err
+}
+
+// replaySub is replayEntry where theirs is a directory, and new another or nothing.
+func replaySub(ctx context.Context, blocks store.Blocks, old, new, theirs unixfs.Entry) ([]unixfs.Entry, error) {
+	empty, _ := unixfs.EmptyDir()
+	if err := blocks.Put(ctx, empty); err != nil {
+		return nil, err
+	}
+	before, mine := cid.Undef, new.Cid
+	if old.Cid.Defined() && isDir(ctx, blocks, old.Cid) {
+		before = old.Cid
+	}
+	if !mine.Defined() {
+		mine = empty.Cid
+	}
+	c, err := replayDir(ctx, blocks, before, mine, theirs.Cid)
+	if err != nil {
+		return nil, err
+	}
+	if c.Equals(empty.Cid) && !new.Cid.Defined() {
+		return []unixfs.Entry{new}, nil
+	}
+	merged, err := dirEntry(ctx, blocks, c)
+	merged.Name = theirs.Name
+	return []unixfs.Entry{merged}, err
 }

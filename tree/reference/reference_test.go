@@ -138,67 +138,73 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
-	long := "root/" + strings.Repeat("a/", 5000) + "a"
-	founding := func(change func(*reference.Founding)) func(*reference.Reference) {
-		return func(r *reference.Reference) {
-			f := *r.Directory
-			change(&f)
-			r.Directory = &f
-		}
+// founding returns a change of the founding document.
+func founding(change func(*reference.Founding)) func(*reference.Reference) {
+	return func(r *reference.Reference) {
+		f := *r.Directory
+		change(&f)
+		r.Directory = &f
 	}
-	for _, test := range []struct {
-		sample, why string
-		change      func(r *reference.Reference)
-	}{
-		{"node", "an unknown policy", func(r *reference.Reference) { r.Policy = "node_v2" }},
-		{"node", "a short key", func(r *reference.Reference) { r.Key = r.Key[1:] }},
-		{"node", "sequence 0", func(r *reference.Reference) { r.Sequence = 0 }},
-		{"shared", "a sequence that JSON loses", func(r *reference.Reference) { r.Sequence = dagcbor.MaxInt + 1 }},
-		{"shared", "an epoch that JSON loses", func(r *reference.Reference) { r.Epoch = dagcbor.MaxInt + 1 }},
-		{"shared", "a time that JSON loses", func(r *reference.Reference) { r.Time = dagcbor.MaxInt + 1 }},
-		{"node", "no history of a third", func(r *reference.Reference) { r.History = nil }},
-		{"owned", "a history of a first", func(r *reference.Reference) { r.History = link(cid.DagCBOR, "x") }},
-		{"node", "an owner that is a file", func(r *reference.Reference) { r.Owner = *link(cid.Raw, "x") }},
-		{"node", "a history that is a file", func(r *reference.Reference) { r.History = link(cid.Raw, "x") }},
-		{"node", "a path", func(r *reference.Reference) { r.Path = "root/a" }},
-		{"node", "a directory", func(r *reference.Reference) { f := treetest.Shared("root/a"); r.Directory = &f }},
-		{"node", "deleted", func(r *reference.Reference) { r.Deleted = true }},
-		{"node", "marks", func(r *reference.Reference) { r.Marks = link(cid.DagCBOR, "x") }},
-		{"node", "no content", func(r *reference.Reference) { r.Content = nil }},
-		{"node", "content that is a directory", func(r *reference.Reference) { r.Content = link(cid.DagProtobuf, "x") }},
-		{"node", "seen that is a file", func(r *reference.Reference) { r.Seen = link(cid.Raw, "x") }},
-		{"node", "proofs that are a file", func(r *reference.Reference) { r.Proofs = link(cid.Raw, "x") }},
-		{"node", "too many addresses", func(r *reference.Reference) { r.Addresses = strings.Split(strings.Repeat("a", 17), "") }},
-		{"node", "an empty address", func(r *reference.Reference) { r.Addresses = []string{""} }},
-		{"node", "an address that is not ASCII", func(r *reference.Reference) { r.Addresses = []string{"é"} }},
-		{"node", "a long address", func(r *reference.Reference) { r.Addresses = []string{strings.Repeat("a", 257)} }},
-		{"owned", "no directory", func(r *reference.Reference) { r.Directory = nil }},
-		{"owned", "a shared directory", func(r *reference.Reference) { f := treetest.Shared("root/go"); r.Directory = &f }},
-		{"owned", "another's directory", founding(func(f *reference.Founding) { f.Owner = link(cid.DagCBOR, "x") })},
-		{"owned", "nobody's directory", founding(func(f *reference.Founding) { f.Owner = nil })},
-		{"owned", "a short salt", founding(func(f *reference.Founding) { f.Salt = f.Salt[1:] })},
-		{"owned", "a founding path that is none", founding(func(f *reference.Founding) { f.Path = "root/../a" })},
-		{"owned", "a long founding path", founding(func(f *reference.Founding) { f.Path = long })},
-		{"owned", "a long path", func(r *reference.Reference) { r.Path = long }},
-		{"owned", "no path", func(r *reference.Reference) { r.Path = "" }},
-		{"owned", "a path outside of root", func(r *reference.Reference) { r.Path = "friends/a" }},
-		{"owned", "root itself", func(r *reference.Reference) { r.Path = "root" }},
-		{"owned", "a slash at the end", func(r *reference.Reference) { r.Path += "/" }},
-		{"owned", "marks", func(r *reference.Reference) { r.Marks = link(cid.DagCBOR, "x") }},
-		{"owned", "addresses", func(r *reference.Reference) { r.Addresses = []string{"a"} }},
-		{"owned", "seen", func(r *reference.Reference) { r.Seen = link(cid.DagCBOR, "x") }},
-		{"owned", "proofs", func(r *reference.Reference) { r.Proofs = link(cid.DagCBOR, "x") }},
-		{"owned", "neither content nor deleted", func(r *reference.Reference) { r.Content = nil }},
-		{"owned", "content that is a file", func(r *reference.Reference) { r.Content = link(cid.Raw, "x") }},
-		{"deleted", "content and deleted", func(r *reference.Reference) { r.Content = link(cid.DagProtobuf, "x") }},
-		{"shared", "deleted", func(r *reference.Reference) { r.Deleted = true }},
-		{"shared", "content that is a file", func(r *reference.Reference) { r.Content = link(cid.Raw, "x") }},
-		{"shared", "marks that are a file", func(r *reference.Reference) { r.Marks = link(cid.Raw, "x") }},
-		{"shared", "an owner in the founding", founding(func(f *reference.Founding) { f.Owner = link(cid.DagCBOR, "x") })},
-		{"shared", "another path", func(r *reference.Reference) { r.Path = "root/other" }},
-		{"shared", "seen", func(r *reference.Reference) { r.Seen = link(cid.DagCBOR, "x") }},
-	} {
+}
+
+var long = "root/" + strings.Repeat("a/", 5000) + "a"
+
+// badFields breaks one rule of Check in each.
+var badFields = []struct {
+	sample, why string
+	change      func(r *reference.Reference)
+}{
+	{"node", "an unknown policy", func(r *reference.Reference) { r.Policy = "node_v2" }},
+	{"node", "a short key", func(r *reference.Reference) { r.Key = r.Key[1:] }},
+	{"node", "sequence 0", func(r *reference.Reference) { r.Sequence = 0 }},
+	{"shared", "a sequence that JSON loses", func(r *reference.Reference) { r.Sequence = dagcbor.MaxInt + 1 }},
+	{"shared", "an epoch that JSON loses", func(r *reference.Reference) { r.Epoch = dagcbor.MaxInt + 1 }},
+	{"shared", "a time that JSON loses", func(r *reference.Reference) { r.Time = dagcbor.MaxInt + 1 }},
+	{"node", "no history of a third", func(r *reference.Reference) { r.History = nil }},
+	{"owned", "a history of a first", func(r *reference.Reference) { r.History = link(cid.DagCBOR, "x") }},
+	{"node", "an owner that is a file", func(r *reference.Reference) { r.Owner = *link(cid.Raw, "x") }},
+	{"node", "a history that is a file", func(r *reference.Reference) { r.History = link(cid.Raw, "x") }},
+	{"node", "a path", func(r *reference.Reference) { r.Path = "root/a" }},
+	{"node", "a directory", func(r *reference.Reference) { f := treetest.Shared("root/a"); r.Directory = &f }},
+	{"node", "deleted", func(r *reference.Reference) { r.Deleted = true }},
+	{"node", "marks", func(r *reference.Reference) { r.Marks = link(cid.DagCBOR, "x") }},
+	{"node", "no content", func(r *reference.Reference) { r.Content = nil }},
+	{"node", "content that is a directory", func(r *reference.Reference) { r.Content = link(cid.DagProtobuf, "x") }},
+	{"node", "seen that is a file", func(r *reference.Reference) { r.Seen = link(cid.Raw, "x") }},
+	{"node", "proofs that are a file", func(r *reference.Reference) { r.Proofs = link(cid.Raw, "x") }},
+	{"node", "too many addresses", func(r *reference.Reference) { r.Addresses = strings.Split(strings.Repeat("a", 17), "") }},
+	{"node", "an empty address", func(r *reference.Reference) { r.Addresses = []string{""} }},
+	{"node", "an address that is not ASCII", func(r *reference.Reference) { r.Addresses = []string{"é"} }},
+	{"node", "a long address", func(r *reference.Reference) { r.Addresses = []string{strings.Repeat("a", 257)} }},
+	{"owned", "no directory", func(r *reference.Reference) { r.Directory = nil }},
+	{"owned", "a shared directory", func(r *reference.Reference) { f := treetest.Shared("root/go"); r.Directory = &f }},
+	{"owned", "another's directory", founding(func(f *reference.Founding) { f.Owner = link(cid.DagCBOR, "x") })},
+	{"owned", "nobody's directory", founding(func(f *reference.Founding) { f.Owner = nil })},
+	{"owned", "a short salt", founding(func(f *reference.Founding) { f.Salt = f.Salt[1:] })},
+	{"owned", "a founding path that is none", founding(func(f *reference.Founding) { f.Path = "root/../a" })},
+	{"owned", "a long founding path", founding(func(f *reference.Founding) { f.Path = long })},
+	{"owned", "a long path", func(r *reference.Reference) { r.Path = long }},
+	{"owned", "no path", func(r *reference.Reference) { r.Path = "" }},
+	{"owned", "a path outside of root", func(r *reference.Reference) { r.Path = "friends/a" }},
+	{"owned", "root itself", func(r *reference.Reference) { r.Path = "root" }},
+	{"owned", "a slash at the end", func(r *reference.Reference) { r.Path += "/" }},
+	{"owned", "marks", func(r *reference.Reference) { r.Marks = link(cid.DagCBOR, "x") }},
+	{"owned", "addresses", func(r *reference.Reference) { r.Addresses = []string{"a"} }},
+	{"owned", "seen", func(r *reference.Reference) { r.Seen = link(cid.DagCBOR, "x") }},
+	{"owned", "proofs", func(r *reference.Reference) { r.Proofs = link(cid.DagCBOR, "x") }},
+	{"owned", "neither content nor deleted", func(r *reference.Reference) { r.Content = nil }},
+	{"owned", "content that is a file", func(r *reference.Reference) { r.Content = link(cid.Raw, "x") }},
+	{"deleted", "content and deleted", func(r *reference.Reference) { r.Content = link(cid.DagProtobuf, "x") }},
+	{"shared", "deleted", func(r *reference.Reference) { r.Deleted = true }},
+	{"shared", "content that is a file", func(r *reference.Reference) { r.Content = link(cid.Raw, "x") }},
+	{"shared", "marks that are a file", func(r *reference.Reference) { r.Marks = link(cid.Raw, "x") }},
+	{"shared", "an owner in the founding", founding(func(f *reference.Founding) { f.Owner = link(cid.DagCBOR, "x") })},
+	{"shared", "another path", func(r *reference.Reference) { r.Path = "root/other" }},
+	{"shared", "seen", func(r *reference.Reference) { r.Seen = link(cid.DagCBOR, "x") }},
+}
+
+func TestCheck(t *testing.T) {
+	for _, test := range badFields {
 		r := *samples(t)[test.sample]
 		test.change(&r)
 		if err := r.Check(); !errors.Is(err, reference.ErrMalformed) {

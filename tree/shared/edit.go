@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -51,6 +52,9 @@ func NewEditor(blocks store.Blocks, d Directory, view, author cid.Cid) *Editor {
 // it lacks are deleted, and those of others stay. No names at all are the directory itself.
 func (e *Editor) Put(ctx context.Context, names []string, entry unixfs.Entry, keep bool) (Layer, error) {
 	if len(names) == 0 {
+		if kind, err := e.kind(ctx, entry.Cid); err != nil || kind != unixfs.Directory {
+			return Layer{}, cmp.Or(err, fmt.Errorf("a file in place of the shared directory: %w", ErrIsDirectory))
+		}
 		return e.putDir(ctx, place{level: e.top, view: e.view}, entry.Cid, keep)
 	}
 	return e.descend(ctx, place{level: e.top, view: e.view}, names, true, func(at place, name string, edits *edits) error {

@@ -27,6 +27,8 @@ type world struct {
 	blocks *store.Overlay
 	id     cid.Cid
 	nonces uint64
+	// conflicts are the entries that the last call of model gave conflict names.
+	conflicts map[string]cid.Cid
 }
 
 func newWorld(t tb) *world {
@@ -156,6 +158,7 @@ func (w *world) model(d Directory) map[string]cid.Cid {
 		layers = append(layers, w.plain(l))
 	}
 	shown := map[string]cid.Cid{}
+	w.conflicts = map[string]cid.Cid{}
 	w.modelDir(d.ID, layers, "", shown)
 	return shown
 }
@@ -182,6 +185,7 @@ func (w *world) modelDir(id cid.Cid, layers []plainLayer, prefix string, shown m
 			as := name
 			if i > 0 || isDir {
 				as = modelName(name, v.id.String(), real)
+				w.conflicts[prefix+as] = v.entry.Cid
 			}
 			if v.kind == unixfs.Directory {
 				as += "/"

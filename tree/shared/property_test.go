@@ -72,6 +72,14 @@ func (g *game) learn(p *person, l Layer) {
 	if got, want := g.list(nothing), g.model(now); !maps.Equal(got, want) {
 		g.Fatalf("view  %v\nmodel %v", got, want)
 	}
+	conflicts := map[string]cid.Cid{}
+	g.must(Conflicts(ctx, g.blocks, now, nothing, func(c Conflict) error {
+		conflicts[c.Path] = c.Content
+		return nil
+	}))
+	if !maps.Equal(conflicts, g.conflicts) {
+		g.Fatalf("conflicts %v\nmodel     %v", conflicts, g.conflicts)
+	}
 	p.known, p.view = now, nothing
 	g.past = append(g.past, moment{now, nothing})
 }

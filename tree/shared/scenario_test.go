@@ -117,187 +117,189 @@ func (c *cast) conflict(who, content string) string {
 	return ""
 }
 
+var stories = []struct {
+	name string
+	tell func(c *cast)
+}{
+	{"concurrent edits keep both", func(c *cast) {
+		c.put("a", "f.txt", "of a")
+		c.put("b", "f.txt", "of b")
+		c.meet()
+		first, second := "of a", "of b"
+		if c.list(c.people[0].view)["f.txt"].Equals(c.file("of b").Cid) {
+			first, second = second, first
+		}
+		c.shows("f.txt="+first, "~f.txt="+second)
+	}},
+	{"an edit replaces what was seen", func(c *cast) {
+		c.put("a", "f", "1")
+		c.meet()
+		c.put("b", "f", "2")
+		c.meet()
+		c.shows("f=2")
+		c.put("a", "f", "3")
+		c.meet()
+		c.shows("f=3")
+	}},
+	{"deleted stays deleted when an older layer comes again", func(c *cast) {
+		c.put("a", "f", "1")
+		old := c.layer("a")
+		c.meet()
+		c.delete("b", "f")
+		c.meet()
+		c.shows()
+		c.set(c.who("a"), old)
+		c.shows()
+	}},
+	{"the deleted again by its author is new", func(c *cast) {
+		c.put("a", "f", "1")
+		c.meet()
+		c.delete("b", "f")
+		c.meet()
+		c.put("a", "f", "1")
+		c.meet()
+		c.shows("f=1")
+	}},
+	{"own file deleted and written again is not hit by a mark on what was before", func(c *cast) {
+		c.put("a", "f", "1")
+		c.meet()
+		c.delete("b", "f")
+		c.delete("a", "f")
+		c.put("a", "f", "1")
+		c.meet()
+		c.shows("f=1")
+	}},
+	{"own directory deleted and written again is not hit either", func(c *cast) {
+		dir := c.tree(map[string]string{"s/f": "1"})
+		c.putEntry("a", "d", dir, true)
+		c.meet()
+		c.delete("b", "d/s/f")
+		c.delete("a", "d")
+		c.putEntry("a", "d", dir, true)
+		c.meet()
+		c.shows("d/s/f=1")
+	}},
+	{"two who resolve for opposite sides see both", func(c *cast) {
+		c.put("a", "f", "of a")
+		c.put("b", "f", "of b")
+		c.meet()
+		lost := otherOf(c)
+		won := map[string]string{"of a": "of b", "of b": "of a"}[lost]
+		c.delete("c", "f")
+		c.delete("d", c.conflict("d", lost))
+		c.meet()
+		c.shows("~f="+lost, "f="+won)
+		c.delete("d", "f") // somebody who sees that can still decide
+		c.meet()
+		c.shows("f=" + lost)
+	}},
+	{"deleting a directory spares later files", func(c *cast) {
+		c.put("a", "d/f", "1")
+		c.meet()
+		c.delete("b", "d")
+		c.put("a", "d/g", "2")
+		c.meet()
+		c.shows("d/g=2")
+	}},
+	{"writing through a conflict name", func(c *cast) {
+		c.put("a", "f", "of a")
+		c.put("b", "f", "of b")
+		c.meet()
+		lost := otherOf(c)
+		c.put("c", c.conflict("c", lost), "new")
+		c.meet()
+		won := map[string]string{"of a": "of b", "of b": "of a"}[lost]
+		c.shows("f="+won, "~f=new")
+	}},
+	{"deleting through a conflict name, and then the rest", func(c *cast) {
+		c.put("a", "f", "of a")
+		c.put("b", "f", "of b")
+		c.meet()
+		lost := otherOf(c)
+		c.delete("c", c.conflict("c", lost))
+		c.meet()
+		c.shows("f=" + map[string]string{"of a": "of b", "of b": "of a"}[lost])
+		c.delete("a", "f")
+		c.meet()
+		c.shows()
+	}},
+	{"writing the plain name with the own version under the conflict name", func(c *cast) {
+		c.put("a", "f", "of a")
+		c.put("b", "f", "of b")
+		c.meet()
+		lost := otherOf(c)
+		c.put(lost[3:], "f", "new")
+		c.meet()
+		c.shows("f=new", "~f="+lost)
+	}},
+	{"both names of a conflict written at once", func(c *cast) {
+		c.put("a", "f", "of a")
+		c.put("b", "f", "of b")
+		c.meet()
+		lost := otherOf(c)
+		dir := c.tree(map[string]string{"f": "new", c.conflict("c", lost): "newer"})
+		who := c.who(lost[3:])
+		layer, err := c.editor(who.known, who.view, who.author).Put(context.Background(), nil, dir, true)
+		c.must(err)
+		c.set(who, layer)
+		c.meet()
+		c.shows("f=new", "~f=newer")
+	}},
+	{"a directory takes the plain name before a file", func(c *cast) {
+		c.put("a", "x", "file")
+		c.put("b", "x/f", "1")
+		c.meet()
+		c.shows("x/f=1", "~x=file")
+		c.delete("c", "x")
+		c.meet()
+		c.shows("x=file")
+	}},
+	{"an empty directory gives way to files in it", func(c *cast) {
+		c.putEntry("a", "d", c.tree(nil), true)
+		c.meet()
+		c.shows("d/=")
+		c.put("b", "d/f", "1")
+		c.meet()
+		c.shows("d/f=1")
+		c.delete("b", "d")
+		c.meet()
+		c.shows()
+		c.putEntry("a", "d", c.tree(nil), true)
+		c.meet()
+		c.shows("d/=")
+	}},
+	{"equal content is one entry until one edits it", func(c *cast) {
+		c.put("a", "f", "1")
+		c.put("b", "f", "1")
+		c.meet()
+		c.shows("f=1")
+		c.put("a", "f", "2")
+		c.meet()
+		c.shows("f=2")
+	}},
+	{"a real name that looks like a conflict name, after and before", func(c *cast) {
+		c.put("a", "f.txt", "of a")
+		c.put("b", "f.txt", "of b")
+		c.meet()
+		lost := otherOf(c)
+		name := c.conflict("c", lost)
+		c.delete("c", name)
+		c.put("c", name, "real")
+		c.meet()
+		c.shows("f.txt="+map[string]string{"of a": "of b", "of b": "of a"}[lost], "~f.txt=real")
+	}},
+	{"replacing a directory deletes own files and leaves those of others", func(c *cast) {
+		c.put("a", "d/mine", "1")
+		c.put("b", "d/theirs", "2")
+		c.meet()
+		c.putEntry("a", "d", c.tree(map[string]string{"new": "3"}), false)
+		c.meet()
+		c.shows("d/new=3", "d/theirs=2")
+	}},
+}
+
 func TestStories(t *testing.T) {
-	for _, story := range []struct {
-		name string
-		tell func(c *cast)
-	}{
-		{"concurrent edits keep both", func(c *cast) {
-			c.put("a", "f.txt", "of a")
-			c.put("b", "f.txt", "of b")
-			c.meet()
-			first, second := "of a", "of b"
-			if c.list(c.people[0].view)["f.txt"].Equals(c.file("of b").Cid) {
-				first, second = second, first
-			}
-			c.shows("f.txt="+first, "~f.txt="+second)
-		}},
-		{"an edit replaces what was seen", func(c *cast) {
-			c.put("a", "f", "1")
-			c.meet()
-			c.put("b", "f", "2")
-			c.meet()
-			c.shows("f=2")
-			c.put("a", "f", "3")
-			c.meet()
-			c.shows("f=3")
-		}},
-		{"deleted stays deleted when an older layer comes again", func(c *cast) {
-			c.put("a", "f", "1")
-			old := c.layer("a")
-			c.meet()
-			c.delete("b", "f")
-			c.meet()
-			c.shows()
-			c.set(c.who("a"), old)
-			c.shows()
-		}},
-		{"the deleted again by its author is new", func(c *cast) {
-			c.put("a", "f", "1")
-			c.meet()
-			c.delete("b", "f")
-			c.meet()
-			c.put("a", "f", "1")
-			c.meet()
-			c.shows("f=1")
-		}},
-		{"own file deleted and written again is not hit by a mark on what was before", func(c *cast) {
-			c.put("a", "f", "1")
-			c.meet()
-			c.delete("b", "f")
-			c.delete("a", "f")
-			c.put("a", "f", "1")
-			c.meet()
-			c.shows("f=1")
-		}},
-		{"own directory deleted and written again is not hit either", func(c *cast) {
-			dir := c.tree(map[string]string{"s/f": "1"})
-			c.putEntry("a", "d", dir, true)
-			c.meet()
-			c.delete("b", "d/s/f")
-			c.delete("a", "d")
-			c.putEntry("a", "d", dir, true)
-			c.meet()
-			c.shows("d/s/f=1")
-		}},
-		{"two who resolve for opposite sides see both", func(c *cast) {
-			c.put("a", "f", "of a")
-			c.put("b", "f", "of b")
-			c.meet()
-			lost := otherOf(c)
-			won := map[string]string{"of a": "of b", "of b": "of a"}[lost]
-			c.delete("c", "f")
-			c.delete("d", c.conflict("d", lost))
-			c.meet()
-			c.shows("~f="+lost, "f="+won)
-			c.delete("d", "f") // somebody who sees that can still decide
-			c.meet()
-			c.shows("f=" + lost)
-		}},
-		{"deleting a directory spares later files", func(c *cast) {
-			c.put("a", "d/f", "1")
-			c.meet()
-			c.delete("b", "d")
-			c.put("a", "d/g", "2")
-			c.meet()
-			c.shows("d/g=2")
-		}},
-		{"writing through a conflict name", func(c *cast) {
-			c.put("a", "f", "of a")
-			c.put("b", "f", "of b")
-			c.meet()
-			lost := otherOf(c)
-			c.put("c", c.conflict("c", lost), "new")
-			c.meet()
-			won := map[string]string{"of a": "of b", "of b": "of a"}[lost]
-			c.shows("f="+won, "~f=new")
-		}},
-		{"deleting through a conflict name, and then the rest", func(c *cast) {
-			c.put("a", "f", "of a")
-			c.put("b", "f", "of b")
-			c.meet()
-			lost := otherOf(c)
-			c.delete("c", c.conflict("c", lost))
-			c.meet()
-			c.shows("f=" + map[string]string{"of a": "of b", "of b": "of a"}[lost])
-			c.delete("a", "f")
-			c.meet()
-			c.shows()
-		}},
-		{"writing the plain name with the own version under the conflict name", func(c *cast) {
-			c.put("a", "f", "of a")
-			c.put("b", "f", "of b")
-			c.meet()
-			lost := otherOf(c)
-			c.put(lost[3:], "f", "new")
-			c.meet()
-			c.shows("f=new", "~f="+lost)
-		}},
-		{"both names of a conflict written at once", func(c *cast) {
-			c.put("a", "f", "of a")
-			c.put("b", "f", "of b")
-			c.meet()
-			lost := otherOf(c)
-			dir := c.tree(map[string]string{"f": "new", c.conflict("c", lost): "newer"})
-			who := c.who(lost[3:])
-			layer, err := c.editor(who.known, who.view, who.author).Put(context.Background(), nil, dir, true)
-			c.must(err)
-			c.set(who, layer)
-			c.meet()
-			c.shows("f=new", "~f=newer")
-		}},
-		{"a directory takes the plain name before a file", func(c *cast) {
-			c.put("a", "x", "file")
-			c.put("b", "x/f", "1")
-			c.meet()
-			c.shows("x/f=1", "~x=file")
-			c.delete("c", "x")
-			c.meet()
-			c.shows("x=file")
-		}},
-		{"an empty directory gives way to files in it", func(c *cast) {
-			c.putEntry("a", "d", c.tree(nil), true)
-			c.meet()
-			c.shows("d/=")
-			c.put("b", "d/f", "1")
-			c.meet()
-			c.shows("d/f=1")
-			c.delete("b", "d")
-			c.meet()
-			c.shows()
-			c.putEntry("a", "d", c.tree(nil), true)
-			c.meet()
-			c.shows("d/=")
-		}},
-		{"equal content is one entry until one edits it", func(c *cast) {
-			c.put("a", "f", "1")
-			c.put("b", "f", "1")
-			c.meet()
-			c.shows("f=1")
-			c.put("a", "f", "2")
-			c.meet()
-			c.shows("f=2")
-		}},
-		{"a real name that looks like a conflict name, after and before", func(c *cast) {
-			c.put("a", "f.txt", "of a")
-			c.put("b", "f.txt", "of b")
-			c.meet()
-			lost := otherOf(c)
-			name := c.conflict("c", lost)
-			c.delete("c", name)
-			c.put("c", name, "real")
-			c.meet()
-			c.shows("f.txt="+map[string]string{"of a": "of b", "of b": "of a"}[lost], "~f.txt=real")
-		}},
-		{"replacing a directory deletes own files and leaves those of others", func(c *cast) {
-			c.put("a", "d/mine", "1")
-			c.put("b", "d/theirs", "2")
-			c.meet()
-			c.putEntry("a", "d", c.tree(map[string]string{"new": "3"}), false)
-			c.meet()
-			c.shows("d/new=3", "d/theirs=2")
-		}},
-	} {
+	for _, story := range stories {
 		t.Run(story.name, func(t *testing.T) { story.tell(newCast(t)) })
 	}
 }

@@ -17,7 +17,9 @@
 //	{"author": link, "directory": link, "path": bytes, "content": link}    or, in place of content,    "nonce": bytes
 //
 // A version gets a nonce if the path has met another version or a mark before. So what somebody hid stays hidden, and what
-// is written anew, even with the same content, is not hidden by marks on what was there before.
+// is written anew, even with the same content, is not hidden by marks on what was there before. The nonce is random; if other
+// versions stay beside the new one, it is drawn until the new id is the lowest, so that what somebody writes to a name
+// has that name.
 //
 // # What is shown
 //
@@ -26,7 +28,8 @@
 //	shown     report = v1                report = v2                 report = v1, report~22222222 = v2
 //
 // A mark hides its version, unless the version in turn hides, through other marks, the one that the mark is by: two people who
-// resolve a conflict in favour of different sides, without knowing of each other, see both. Of what is not hidden,
+// resolve a conflict in favour of different sides, without knowing of each other, see both. A deletion is by a version that
+// is left standing and that the deleted one has no way to, and by none if there is no such version. Of what is not hidden,
 // versions with the same CID are one entry. Directories of the same name are one directory. The
 // plain name goes to the directory, else to the lowest version id; the others are called
 // stem~hhhhhhhh.ext, with the first digits of their id.

@@ -70,7 +70,7 @@ type Rules struct {
 // Join offers to s all that theirs holds, and returns what is not the same. theirProofs are the
 // proofs for the forks in theirs. Slots that both hold alike are not read.
 func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProofs Proofs) ([]Change, error) {
-	ours, err := s.settled()
+	ours, err := s.settled(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -92,28 +92,22 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 	return changes, err
 }
 
-// settled returns the root of s, which must not have edits.
-func (s *State) settled() (cid.Cid, error) {
-	root, err := s.m.Flush(context.Background(), refusing{})
+// settled returns the root of s, which must not have edits; undefined if s is empty, whose block may not be written yet.
+func (s *State) settled(ctx context.Context) (cid.Cid, error) {
+	if n, err := s.m.Len(ctx); err != nil || n == 0 {
+		return cid.Undef, err
+	}
+	root, err := s.m.Flush(ctx, refusing{})
 	if err != nil {
 		return cid.Undef, fmt.Errorf("join: the state has edits that are not flushed: %w", err)
-	}
-	if !s.root.Defined() {
-		return cid.Undef, nil
 	}
 	return root, nil
 }
 
-// refusing is a Putter for flushes that have nothing to write, or the one block of the empty state.
+// refusing is a Putter for a flush that has nothing to write.
 type refusing struct{}
 
-func (refusing) Put(_ context.Context, b store.Block) error {
-	const emptyLeaf = 10
-	if len(b.Data) > emptyLeaf {
-		return errors.New("unexpected write")
-	}
-	return nil
-}
+func (refusing) Put(context.Context, store.Block) error { return errors.New("unexpected write") }
 
 func (s *State) offerRaw(ctx context.Context, rules Rules, slot reference.Slot, data dagcbor.Raw, proofs Proofs) (Change, error) {
 	if !rules.Accepts(slot.Author) {

@@ -1,0 +1,21 @@
+package tree
+
+import (
+	"context"
+
+	"archivecache/dagcbor"
+	"archivecache/tree/reference"
+	"archivecache/tree/state"
+)
+
+// Adopt puts the state and the drafts of from into an empty root, one by one.
+func Adopt(ctx context.Context, to, from *Root) error {
+	err := from.state.Each(ctx, func(slot reference.Slot, v state.Value) error { return to.state.Set(ctx, slot, v) })
+	if err != nil {
+		return err
+	}
+	return from.drafts.Each(ctx, func(key []byte, d dagcbor.Raw) error { return to.drafts.Set(ctx, key, d) })
+}
+
+// DecodeRoot reads a root record.
+func DecodeRoot(data []byte) (any, error) { return decodeRoot(data) }
