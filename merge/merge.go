@@ -102,6 +102,9 @@ func Sources(node *reference.Reference, opt Options) []exchange.Source {
 	var sources []exchange.Source
 	for _, text := range node.Addresses {
 		a, err := exchange.ParseAddress(text)
+		if errors.Is(err, exchange.ErrScheme) {
+			continue // for another way than HTTP
+		}
 		if err == nil {
 			err = opt.Fetch.Policy.Check(a)
 		}

@@ -55,6 +55,9 @@ func (tx *Tx) SetValue(ctx context.Context, p path.Path, json []byte) error {
 	if err := checkUnprotected(p); err != nil {
 		return err
 	}
+	if e, err := tx.Get(ctx, p); err == nil && e.Policy != tree.ValuePolicy {
+		return fmt.Errorf("%s: %w; delete it first", p, tree.ErrIsDirectory)
+	}
 	return tx.Set(ctx, p, tree.NewValue(json))
 }
 

@@ -72,7 +72,7 @@ func (d *Dir) edit(ctx context.Context, blocks store.Blocks, changes []Link) (En
 	}
 	root := shardRef{node: &Node{Kind: HAMTShard, Links: links}}
 	if e.growth < 0 {
-		small, err := e.fits(root)
+		small, err := fits(ctx, blocks, root)
 		if err != nil {
 			return Entry{}, err
 		}
@@ -197,7 +197,7 @@ var leastEntry = linkSize(1, 34, 0)
 
 // fits says whether the entries below root fit into one block. It reads shards only until it
 // knows: one that was not read counts for the two entries that it has at least.
-func (e *editor) fits(root shardRef) (bool, error) {
+func fits(ctx context.Context, get store.Getter, root shardRef) (bool, error) {
 	type unread struct {
 		parent shardRef
 		link   *Link
@@ -217,7 +217,7 @@ func (e *editor) fits(root shardRef) (bool, error) {
 	}
 	count(root)
 	for size <= MaxDirectory && len(queue) > 0 {
-		child, err := queue[0].parent.readChild(e.ctx, e.blocks, queue[0].link)
+		child, err := queue[0].parent.readChild(ctx, get, queue[0].link)
 		if err != nil {
 			return false, err
 		}

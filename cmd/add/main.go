@@ -88,7 +88,7 @@ func read(ctx context.Context, env *local.Env, r *repo.Repo, source string, opt 
 	defer env.Watch("add", opt.Counter)()
 	result, err := r.Import(ctx, source, opt)
 	if err != nil {
-		return unixfs.Entry{}, cli.WithHint(fmt.Errorf("%w; nothing was changed", err), "what was read is kept, so a second try is faster")
+		return unixfs.Entry{}, fmt.Errorf("%w; nothing was changed", err)
 	}
 	return result.Entry, nil
 }

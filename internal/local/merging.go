@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"archivecache/exchange"
@@ -87,11 +88,13 @@ func (r *Reporter) Report(report merge.Report, err error) {
 		r.env.Say("not asked any more: %v", a)
 	}
 	if err != nil {
-		if r.failed == nil {
-			r.failed = fmt.Errorf("%s: %w", report.Path, err)
-		} else {
-			r.env.Say("%s: %v", report.Path, err)
+		if !strings.HasPrefix(err.Error(), report.Path.String()) {
+			err = fmt.Errorf("%s: %w", report.Path, err)
 		}
+		if r.failed != nil {
+			r.env.Say("%v", r.failed) // the last one is said at the end
+		}
+		r.failed = err
 		return
 	}
 	unknown := 0

@@ -13,9 +13,10 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Check reads what differs between two layers of one author and returns an error if a view could not be made of it: a node
-// that is malformed, or directories deeper than paths may be. What old has was checked before; the zero
-// Layer is none. The blocks have to be here.
+// Check reads what differs between two layers of one author and returns an error if they are not fit for a view: a node
+// that is malformed; directories that are deeper than paths may be; and directories that are not in their one
+// form, since the view of a directory that one layer alone has is that directory itself. What old has
+// was checked before; the zero Layer is none. The blocks have to be here.
 func Check(ctx context.Context, blocks store.Getter, old, now Layer) error {
 	if err := checkFiles(ctx, blocks, old.Files, now.Files, 0); err != nil {
 		return err
@@ -30,6 +31,9 @@ func checkFiles(ctx context.Context, blocks store.Getter, old, now cid.Cid, dept
 	if depth > path.MaxDepth {
 		return fmt.Errorf("%w: deeper than %d directories", unixfs.ErrMalformed, path.MaxDepth)
 	}
+	if err := unixfs.CheckDir(ctx, blocks, old, now); err != nil {
+		return err
+	}
 	return unixfs.Diff(ctx, blocks, old, now, func(_ string, before, after *unixfs.Entry) error {
 		if after == nil || after.Cid.Type() == cid.Raw {
 			return nil
@@ -37,6 +41,9 @@ func checkFiles(ctx context.Context, blocks store.Getter, old, now cid.Cid, dept
 		info, err := unixfs.Stat(ctx, blocks, after.Cid)
 		if err != nil || info.Kind != unixfs.Directory {
 			return err
+		}
+		if info.Tsize != after.Tsize {
+			return fmt.Errorf("%w: a directory of %d bytes that its link says has %d", unixfs.ErrMalformed, info.Tsize, after.Tsize)
 		}
 		return checkFiles(ctx, blocks, directoryOf(ctx, blocks, before), after.Cid, depth+1)
 	})
