@@ -125,10 +125,10 @@ func (a Address) String() string {
 
 // A Policy says which addresses in messages are followed.
 //
-// An IP that is routed on the Internet is. So is 127.0.0.0/8 where it stands literally in the address, for
-// friends on one machine, except the port 5001, the API of an IPFS node. Everything else is not:
-// private, link-local, loopback and multicast ranges of IPv4 and IPv6, IPv4 inside IPv6,
-// and names that resolve to any of these, 127.0.0.0/8 included.
+// An IP that is routed on the Internet is. So is 127.0.0.0/8 where it stands literally in the
+// address, for friends on one machine, except the port 5001, the API of an IPFS node. Everything
+// else is not: private, link-local, loopback and multicast ranges of IPv4 and IPv6, IPv4 inside
+// IPv6, and names that resolve to any of these, 127.0.0.0/8 included.
 type Policy struct {
 	AllowPrivate bool // follow every address
 }

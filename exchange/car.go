@@ -43,9 +43,10 @@ type haser interface {
 	Has(ctx context.Context, cids []cid.Cid) ([]bool, error)
 }
 
-// ExportCAR writes the roots and everything below them to w, as a CAR of version 1. It
-// looks first whether all of it is there: if not, the error is an [*IncompleteError] and nothing was
-// written. Where get is a Store, it is asked for the presence of raw blocks; else they are read twice.
+// ExportCAR writes the roots and everything below them to w, as a CAR of version 1. It looks
+// first whether all of it is there: if not, the error is an [*IncompleteError] and nothing was
+// written. Where get is a Store, it is asked for the presence of raw blocks; else they are read
+// twice.
 func ExportCAR(ctx context.Context, get store.Getter, roots []cid.Cid, w io.Writer) (Stats, error) {
 	if err := checkPresent(ctx, get, roots); err != nil {
 		return Stats{}, fmt.Errorf("export of CAR: %w", err)
@@ -202,9 +203,10 @@ type CarStats struct {
 // maxCarHeader is the longest header of a CAR that is read, in bytes.
 const maxCarHeader = 64 << 10
 
-// ImportCAR puts the blocks of a CAR, of version 1 or 2, into st. Every block is hashed
-// first. After an error nothing is committed; the error names the block or its place in the file. A block whose
-// hash is not SHA-256 is an error, except for identity CIDs, which need no store and are passed over.
+// ImportCAR puts the blocks of a CAR, of version 1 or 2, into st. Every block is hashed first.
+// After an error nothing is committed; the error names the block or its place in the file. A
+// block whose hash is not SHA-256 is an error, except for identity CIDs, which need no store and
+// are passed over.
 func ImportCAR(ctx context.Context, r io.Reader, st store.Store, limits CarLimits) (CarStats, error) {
 	if limits.MaxRoots <= 0 {
 		limits.MaxRoots = 1000

@@ -31,15 +31,16 @@ type Scope struct {
 	MaxBlocks int64
 	// MaxBytes is how many bytes are fetched before it ends with ErrBudget; 0 is no limit.
 	MaxBytes int64
-	// Progress, if it is not nil, is called some times a second and in the end, never twice at the same time.
+	// Progress, if it is not nil, is called some times a second and in the end, never twice at
+	// the same time.
 	Progress func(Stats)
 }
 
 // Complete makes root and everything below it present. Whatever is below the known roots is there
 // already: each of them must be complete, in the same scope. A block that nobody gives is an
-// [*UnavailableError]; with sources Complete ends after some of them, without any
-// it goes on and counts them all. A block that is not what its CID says it is,
-// or that package dag does not read, ends it with an error that names the block. Fetched blocks are durable after f.Commit.
+// [*UnavailableError]; with sources Complete ends after some of them, without any it goes on and
+// counts them all. A block that is not what its CID says it is, or that package dag does not
+// read, ends it with an error that names the block. Fetched blocks are durable after f.Commit.
 func Complete(ctx context.Context, f *Fetcher, root cid.Cid, known []cid.Cid, scope Scope) (Stats, error) {
 	if scope.MaxBlocks <= 0 {
 		scope.MaxBlocks = DefaultBlocks
@@ -76,8 +77,8 @@ func (f *Fetcher) has(ctx context.Context, cids []cid.Cid) ([]bool, error) {
 
 const (
 	batch = 1024 // blocks whose presence is asked for at a time
-	// As many known blocks are opened on a level as have a chance to have something in common with the new
-	// ones: so many for each of those, and some more.
+	// As many known blocks are opened on a level as have a chance to have something in common
+	// with the new ones: so many for each of those, and some more.
 	oldPerNew, oldMore = 4, 256
 )
 
@@ -156,8 +157,8 @@ func split(cids []cid.Cid) (raw, nodes []cid.Cid) {
 	return raw, nodes
 }
 
-// open returns the blocks with links that the known blocks link and no known block did before. A block that is
-// not there is passed over.
+// open returns the blocks with links that the known blocks link and no known block did before. A
+// block that is not there is passed over.
 func (w *walk) open(ctx context.Context, older []cid.Cid) ([]cid.Cid, error) {
 	var next []cid.Cid
 	for _, c := range older {
@@ -199,7 +200,8 @@ func (w *walk) apart(older []cid.Cid) []cid.Cid {
 	return next
 }
 
-// enqueue adds the block of a link to next if it has to be gone through. w.mu is held, or nobody else is there.
+// enqueue adds the block of a link to next if it has to be gone through. w.mu is held, or nobody
+// else is there.
 func (w *walk) enqueue(next []cid.Cid, link []byte) ([]cid.Cid, error) {
 	if err := dag.CheckCid(link); err != nil {
 		return next, err

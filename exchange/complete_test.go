@@ -148,7 +148,8 @@ func TestCompleteDifference(t *testing.T) {
 	}
 }
 
-// TestCompleteMoved has known blocks deeper in the new tree than in the old, and the other way round.
+// TestCompleteMoved has known blocks deeper in the new tree than in the old, and the other way
+// round.
 func TestCompleteMoved(t *testing.T) {
 	ctx := t.Context()
 	st := store.NewMemory()
@@ -317,7 +318,8 @@ func BenchmarkCompleteDifference(b *testing.B) {
 	}
 }
 
-// BenchmarkComplete fetches 10,000 blocks of 4 KiB from a server on this machine into an embedded store.
+// BenchmarkComplete fetches 10,000 blocks of 4 KiB from a server on this machine into an embedded
+// store.
 func BenchmarkComplete(b *testing.B) {
 	srv := serve(b)
 	root := makeTree(b, srv.store, 100, 100, func(folder, file int) []byte {

@@ -1,4 +1,5 @@
-// Package exchange carries blocks between people: over HTTP from whoever has them, and in CAR files.
+// Package exchange carries blocks between people: over HTTP from whoever has them, and in CAR
+// files.
 //
 // # HTTP
 //
@@ -21,7 +22,8 @@
 // # What is fetched
 //
 // [Complete] walks from a root over links, level by level, and alongside from roots that are
-// complete already. What both sides link is not looked at, so that the work is that of the difference.
+// complete already. What both sides link is not looked at, so that the work is that of the
+// difference.
 //
 // # CAR
 //
@@ -31,9 +33,9 @@
 //	header:  varint, DAG-CBOR {"roots": [CID, ...], "version": 1}
 //	section: varint, CID in binary, bytes of the block
 //
-// Blocks stand depth first from each root in turn, each block once. Versions 1 and 2 are read; the
-// index of version 2 is not looked at. A file that ends before the end of a section, or in version 2
-// before the declared end of the data, is refused as a whole.
+// Blocks stand depth first from each root in turn, each block once. Versions 1 and 2 are read;
+// the index of version 2 is not looked at. A file that ends before the end of a section, or in
+// version 2 before the declared end of the data, is refused as a whole.
 package exchange
 
 import (

@@ -25,7 +25,8 @@ type Options struct {
 	// Stall is how long requests may go on without a byte of a block from anybody, a
 	// minute by default. After that the Fetcher asks nobody any more.
 	Stall time.Duration
-	// Hedge is how long the first source is waited for before the next is asked too, 200 ms by default.
+	// Hedge is how long the first source is waited for before the next is asked too, 200 ms by
+	// default.
 	Hedge time.Duration
 	// Parallel is how many blocks are asked for at a time, 32 by default.
 	Parallel int
@@ -100,10 +101,10 @@ var ErrStalled = errors.New("nothing has come for too long")
 // maxPending is how many bytes of fetched blocks are held before they are committed to the store.
 const maxPending = 32 << 20
 
-// A Fetcher reads blocks from a store, and those that are not there from sources. What it fetched it
-// puts into the store: some on the way, whenever 32 MiB have come, and the rest with Commit. It
-// is for one operation, since sources that fail are not tried again. It is safe for use by several
-// goroutines.
+// A Fetcher reads blocks from a store, and those that are not there from sources. What it fetched
+// it puts into the store: some on the way, whenever 32 MiB have come, and the rest with Commit.
+// It is for one operation, since sources that fail are not tried again. It is safe for use by
+// several goroutines.
 type Fetcher struct {
 	store  store.Store
 	opt    Options
@@ -156,12 +157,12 @@ func (f *Fetcher) Stats() Stats {
 	return Stats{Blocks: n, Fetched: n, Bytes: f.bytes.Load()}
 }
 
-// Aside returns the sources that are not asked any more, and why: they gave wrong bytes, failed three
-// times in a row, or are not to be followed.
+// Aside returns the sources that are not asked any more, and why: they gave wrong bytes, failed
+// three times in a row, or are not to be followed.
 func (f *Fetcher) Aside() []Attempt {
 	var list []Attempt
 	for _, p := range f.peers {
-		if aside, _ := p.state(); aside != nil {
+		if _, aside := p.state(); aside != nil {
 			list = append(list, Attempt{Source: p.Source, Err: aside})
 		}
 	}
@@ -314,7 +315,7 @@ func (f *Fetcher) Close() error {
 func (f *Fetcher) order() (ask []*peer, aside []Attempt) {
 	served := make(map[*peer]int64, len(f.peers))
 	for _, p := range f.peers {
-		why, last := p.state()
+		last, why := p.state()
 		if why != nil {
 			aside = append(aside, Attempt{Source: p.Source, Err: why})
 			continue

@@ -234,8 +234,8 @@ func bad(t *testing.T, b store.Block) map[string]*server {
 	}
 }
 
-// TestBad checks that a bad source is named with its fault, within the deadline, and that a good one
-// beside it gives the block.
+// TestBad checks that a bad source is named with its fault, within the deadline, and that a good
+// one beside it gives the block.
 func TestBad(t *testing.T) {
 	b := storetest.Blocks(4, 1, 1000)[0]
 	good := serve(t, b)

@@ -9,8 +9,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Rehash reads root and every block below it, each once, and so checks their hashes: a Getter verifies what it
-// reads. It ends with the first block that is missing or damaged.
+// Rehash reads root and every block below it, each once, and so checks their hashes: a Getter
+// verifies what it reads. It ends with the first block that is missing or damaged.
 func Rehash(ctx context.Context, get store.Getter, root cid.Cid) (Stats, error) {
 	var stats Stats
 	seen := map[key]bool{}

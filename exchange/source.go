@@ -222,9 +222,9 @@ func (p *peer) judge(err error, sequence int64) {
 	}
 }
 
-// state returns why p is put aside, if it is, and when it gave a block last.
-func (p *peer) state() (aside error, served int64) {
+// state returns when p gave a block last, and why it is put aside, if it is.
+func (p *peer) state() (served int64, aside error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.aside, p.served
+	return p.served, p.aside
 }

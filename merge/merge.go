@@ -1,10 +1,10 @@
-// Package merge takes into one repository what the nodes of others show: it fetches, verifies, joins and
-// commits, and says what became of everything.
+// Package merge takes into one repository what the nodes of others show: it fetches, verifies,
+// joins and commits, and says what became of everything.
 //
-// A merge is one commit. It reads the state of the node's root, joins what accepted authors have signed into
-// the state of the own root (package tree/state has the rules), makes the content of what is new present, and
-// computes the view. A reference whose content nobody has is left for the next time, and so is one whose history cannot be
-// read; the others are merged.
+// A merge is one commit. It reads the state of the node's root, joins what accepted authors have
+// signed into the state of the own root (package tree/state has the rules), makes the content of
+// what is new present, and computes the view. A reference whose content nobody has is left for
+// the next time, and so is one whose history cannot be read; the others are merged.
 package merge
 
 import (
@@ -66,8 +66,8 @@ func (r Report) count(is func(state.Outcome) bool) int {
 	return n
 }
 
-// Node merges the root of the node that stands at a path such as nodes/ID into the root of r. If all that
-// is new in it cannot be had, the error says why, and nothing is committed.
+// Node merges the root of the node that stands at a path such as nodes/ID into the root of r. If
+// all that is new in it cannot be had, the error says why, and nothing is committed.
 func Node(ctx context.Context, r *repo.Repo, command string, at path.Path, opt Options) (Report, error) {
 	report := Report{Path: at}
 	t, err := r.Tree(ctx)
@@ -179,7 +179,8 @@ func (m *merger) join(ctx context.Context, authors repo.Authors) error {
 	return nil
 }
 
-// settle makes present what a change brought, and records it. If it cannot be had, the change is taken back.
+// settle makes present what a change brought, and records it. If it cannot be had, the change is
+// taken back.
 func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Change) error {
 	switch change.Outcome {
 	case state.New, state.Newer:
@@ -205,7 +206,8 @@ func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Chan
 	return nil
 }
 
-// outcomeOf returns what an error about the content of a reference means for it; "" if it is another kind of error.
+// outcomeOf returns what an error about the content of a reference means for it; "" if it is
+// another kind of error.
 func outcomeOf(err error) state.Outcome {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -217,7 +219,8 @@ func outcomeOf(err error) state.Outcome {
 	return ""
 }
 
-// complete makes the history and the content of ref present, given what is complete already by the mark.
+// complete makes the history and the content of ref present, given what is complete already by
+// the mark.
 func (m *merger) complete(ctx context.Context, mark repo.Mark, ref *reference.Reference) error {
 	known := &reference.Reference{}
 	if mark.Complete && mark.Reference != nil {
@@ -286,8 +289,8 @@ func (m *merger) unread() error {
 	return nil
 }
 
-// All merges the nodes of all friends that were not merged yet, each in a commit of its own, and calls done for
-// each. An error of one does not keep it from the others.
+// All merges the nodes of all friends that were not merged yet, each in a commit of its own, and
+// calls done for each. An error of one does not keep it from the others.
 func All(ctx context.Context, r *repo.Repo, command string, opt Options, done func(Report, error)) error {
 	t, err := r.Tree(ctx)
 	if err != nil {

@@ -97,7 +97,8 @@ func eachIdentity(ctx context.Context, t *tree.Tree, p path.Path, fn func(path.P
 // firstIdentity is the setting with the path of the identity that was made first.
 const firstIdentity = "identity"
 
-// Author returns the identity at the path, or if that is empty the first identity of the repository.
+// Author returns the identity at the path, or if that is empty the first identity of the
+// repository.
 func (r *Repo) Author(ctx context.Context, t *tree.Tree, at string) (cid.Cid, error) {
 	if at != "" {
 		p, err := path.Parse(at)
@@ -169,7 +170,8 @@ func (tx *Tx) putIdentity(ctx context.Context, p path.Path, doc identity.Documen
 	return tx.Set(ctx, p, tree.NewLink(tree.IdentityPolicy, b.Cid))
 }
 
-// AddFriend accepts the author with the given document. It returns where the friend stands, and whether they are new.
+// AddFriend accepts the author with the given document. It returns where the friend stands, and
+// whether they are new.
 func (tx *Tx) AddFriend(ctx context.Context, doc identity.Document) (p path.Path, isNew bool, err error) {
 	if p, err = FriendsPath.Join(doc.ID().String()); err != nil {
 		return p, false, err

@@ -40,9 +40,9 @@ const maxAttempts = 200
 
 var errMoved = errors.New("the head has moved")
 
-// Update commits what fn does to the tree, with an entry in the log under the name of the command. If somebody else
-// commits first, fn is called again with the new tree. Nothing is committed, and nothing logged, if fn returns an
-// error or changes nothing.
+// Update commits what fn does to the tree, with an entry in the log under the name of the
+// command. If somebody else commits first, fn is called again with the new tree. Nothing is
+// committed, and nothing logged, if fn returns an error or changes nothing.
 func (r *Repo) Update(ctx context.Context, command string, fn func(context.Context, *Tx) error) error {
 	return r.UpdateOver(ctx, command, r.store, fn)
 }
@@ -262,7 +262,8 @@ func bind(s *sqlite3.Stmt, i int, param any) error {
 	return fmt.Errorf("a parameter of type %T", param)
 }
 
-// A Mark is what is remembered of a slot outside the tree; the package comment says what the fields are.
+// A Mark is what is remembered of a slot outside the tree; the package comment says what the
+// fields are.
 type Mark struct {
 	state.Mark
 	Pending  *reference.Reference

@@ -13,8 +13,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Import takes a file or folder of the system into the store. The blocks are durable when it returns, and part of the
-// tree when an Update puts the entry there.
+// Import takes a file or folder of the system into the store. The blocks are durable when it
+// returns, and part of the tree when an Update puts the entry there.
 func (r *Repo) Import(ctx context.Context, source string, opt osfs.Options) (osfs.Result, error) {
 	w := r.store.NewWriter()
 	defer w.Close()
@@ -36,8 +36,8 @@ func (r *Repo) ImportStream(ctx context.Context, source io.Reader) (unixfs.Entry
 	return unixfs.Entry{Cid: added.Cid, Tsize: added.Tsize}, explain(w.Commit(ctx))
 }
 
-// protected are the parts of the tree that hold what was verified when it came in. Only the commands
-// that verify write there.
+// protected are the parts of the tree that hold what was verified when it came in. Only the
+// commands that verify write there.
 var protected = []path.Path{IdentitiesPath, FriendsPath, NodesPath, path.MustParse("node")}
 
 func checkUnprotected(p path.Path) error {
@@ -59,6 +59,21 @@ func (tx *Tx) SetValue(ctx context.Context, p path.Path, json []byte) error {
 		return fmt.Errorf("%s: %w; delete it first", p, tree.ErrIsDirectory)
 	}
 	return tx.Set(ctx, p, tree.NewValue(json))
+}
+
+// mayReplace refuses to write over what is not of the given policy, so that a slip does not take
+// a whole directory.
+func (tx *Tx) mayReplace(ctx context.Context, p path.Path, policy tree.Policy) error {
+	e, err := tx.Get(ctx, p)
+	switch {
+	case err != nil || e.Policy == policy || e.Policy == tree.RootPolicy:
+		return nil // writing says what is wrong with the place
+	case e.Policy == tree.DirectoryPolicy && !p.IsTop():
+		return fmt.Errorf("%s: %w; delete it first", p, tree.ErrIsDirectory)
+	case p.IsTop():
+		return nil
+	}
+	return fmt.Errorf("%s: %w: a %s stands there; delete it first", p, tree.ErrForbidden, e.Policy)
 }
 
 // Delete deletes what stands at p. Below root, author is who deletes.
@@ -163,8 +178,8 @@ func (tx *Tx) Move(ctx context.Context, author func() (cid.Cid, error), from, to
 	return tx.Remove(ctx, from)
 }
 
-// CheckAdd returns the error that adding something at p would end with because of where that is, so that nobody waits
-// for a long import in vain.
+// CheckAdd returns the error that adding something at p would end with because of where that is,
+// so that nobody waits for a long import in vain.
 func CheckAdd(ctx context.Context, t *tree.Tree, author cid.Cid, p path.Path) error {
 	if first, rest := p.First(); first != path.Root || rest.IsTop() {
 		return fmt.Errorf("%s: %w: files stand below %s, such as in %s/NAME", p, tree.ErrForbidden, path.Root, path.Root)
@@ -176,7 +191,8 @@ func CheckAdd(ctx context.Context, t *tree.Tree, author cid.Cid, p path.Path) er
 	return root.MayPut(ctx, author, p)
 }
 
-// Replace puts value in the place of every value at p and below that matches, and returns where those stand.
+// Replace puts value in the place of every value at p and below that matches, and returns where
+// those stand.
 func (tx *Tx) Replace(ctx context.Context, p path.Path, matches func([]byte) bool, value []byte) ([]path.Path, error) {
 	var found []path.Path
 	err := tx.EachValue(ctx, p, func(at path.Path, old []byte) error {

@@ -18,8 +18,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Verify checks the signatures of a thing; cmd/verify says what of which. It calls found for every part of a
-// directory that holds.
+// Verify checks the signatures of a thing; cmd/verify says what of which. It calls found for
+// every part of a directory that holds.
 func (r *Repo) Verify(ctx context.Context, t *tree.Tree, thing *tree.Thing, found func(*tree.Directory, tree.Part)) error {
 	switch {
 	case thing.IsRoot() && thing.Node == nil:

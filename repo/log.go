@@ -28,8 +28,8 @@ type LogEntry struct {
 // ErrNothingToUndo is an undo before the first commit.
 var ErrNothingToUndo = errors.New("nothing to undo")
 
-// Log returns up to limit entries of the log before the entry with the given number, the newest first; 0 is
-// all, from the last.
+// Log returns up to limit entries of the log before the entry with the given number, the newest
+// first; 0 is all, from the last.
 func (r *Repo) Log(ctx context.Context, before, limit int64) (entries []LogEntry, err error) {
 	if before <= 0 {
 		before = 1 << 62
@@ -76,8 +76,9 @@ func scanLog(s *sqlite3.Stmt) (e LogEntry, err error) {
 	return e, nil
 }
 
-// Undo brings back the tree as it was before the entry with the given number, and so undoes all entries after it as
-// well; 0 is the last commit that is not undone and is no undo. Marks stay as they are. It returns the entry.
+// Undo brings back the tree as it was before the entry with the given number, and so undoes all
+// entries after it as well; 0 is the last commit that is not undone and is no undo. Marks stay as
+// they are. It returns the entry.
 func (r *Repo) Undo(ctx context.Context, entry int64) (undone LogEntry, err error) {
 	err = r.Update(ctx, "undo", func(ctx context.Context, tx *Tx) error {
 		if undone, err = r.toUndo(ctx, tx.head, entry); err != nil {

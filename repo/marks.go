@@ -28,8 +28,8 @@ func (tx *Tx) StateMark(ctx context.Context, slot reference.Slot) (state.Mark, e
 	return m.Mark, err
 }
 
-// SetMark records a mark with this commit. A mark that is lower than the one that is known is not for the caller
-// to give.
+// SetMark records a mark with this commit. A mark that is lower than the one that is known is not
+// for the caller to give.
 func (tx *Tx) SetMark(slot reference.Slot, m Mark) { tx.marks[slot] = m }
 
 // Mark returns the mark of a slot; the zero Mark if there is none.

@@ -58,6 +58,9 @@ func (tx *Tx) Publish(ctx context.Context, s reference.Signer, p path.Path, addr
 		Policy: reference.NodePolicy, Content: dagcbor.LinkTo(published.Cid()), Addresses: addresses, Time: now,
 	}
 	done.Node = node
+	if err := tx.mayReplace(ctx, p, tree.NodePolicy); err != nil {
+		return done, err
+	}
 	return done, tx.signNode(ctx, s, p, node)
 }
 
@@ -244,8 +247,8 @@ func (tx *Tx) rankNode(ctx context.Context, node *reference.Reference) (isNew bo
 	return isNew, nil
 }
 
-// Settle checks the history of a node against the newest one of its author that was checked before, now
-// that the history can be read from the blocks of the commit.
+// Settle checks the history of a node against the newest one of its author that was checked
+// before, now that the history can be read from the blocks of the commit.
 func (tx *Tx) Settle(ctx context.Context, node *reference.Reference) error {
 	slot := node.Slot()
 	mark, err := tx.Mark(ctx, slot)

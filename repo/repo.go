@@ -13,9 +13,10 @@
 //
 // # Commits
 //
-// A commit computes a new tree from the head and, in one durable transaction, adds the small blocks, moves the head if it
-// is still the same, and writes the log and the marks. Large blocks are durable before. If the head has moved meanwhile,
-// the change is done again on the new one. So what was killed has either happened or not.
+// A commit computes a new tree from the head and, in one durable transaction, adds the small
+// blocks, moves the head if it is still the same, and writes the log and the marks. Large blocks
+// are durable before. If the head has moved meanwhile, the change is done again on the new one.
+// So what was killed has either happened or not.
 //
 // # Tables
 //
@@ -25,10 +26,11 @@
 //	merged(author BLOB, node BLOB)
 //	setting(name TEXT, value)
 //
-// CIDs are binary. A mark has the newest reference that was recorded of a slot, whatever became of it in the tree;
-// pending is a newer one whose history could not be read yet; forked_from is one more than the highest epoch that is forked,
-// and proof proves it; complete says that all content of reference was here. merged has the
-// node that was merged last of each author, so that an undone merge is not done again unasked.
+// CIDs are binary. A mark has the newest reference that was recorded of a slot, whatever became
+// of it in the tree; pending is a newer one whose history could not be read yet; forked_from is
+// one more than the highest epoch that is forked, and proof proves it; complete says that all
+// content of reference was here. merged has the node that was merged last of each author, so that
+// an undone merge is not done again unasked.
 package repo
 
 import (
@@ -86,8 +88,8 @@ CREATE TABLE merged (author BLOB PRIMARY KEY, node BLOB NOT NULL) STRICT;
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 `
 
-// Initialize makes a repository in the folder dir, which is made too unless it is there, with the given
-// shared directories in its root. What a killed Initialize left is used.
+// Initialize makes a repository in the folder dir, which is made too unless it is there, with the
+// given shared directories in its root. What a killed Initialize left is used.
 func Initialize(ctx context.Context, dir string, directories []reference.Founding) (*Repo, error) {
 	switch _, err := os.Stat(filepath.Join(dir, formatFile)); {
 	case err == nil:
@@ -171,7 +173,27 @@ func Open(dir string) (*Repo, error) {
 	if _, err := os.Stat(filepath.Join(dir, "repository.db")); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", dir, ErrDamaged, err)
 	}
-	return open(dir)
+	r, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkHead(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), r.Close())
+	}
+	return r, nil
+}
+
+// checkHead returns an error if there is no head, as in a database that was emptied. It is there
+// before the format file.
+func (r *Repo) checkHead() error {
+	head, err := r.Head(context.Background())
+	switch {
+	case errors.Is(err, sqlite3.ERROR): // such as no table of that name
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err == nil && !head.Cid.Defined():
+		return fmt.Errorf("%w: it has no head", ErrDamaged)
+	}
+	return err
 }
 
 func open(dir string) (*Repo, error) {

@@ -24,8 +24,8 @@ func DigestOf(c cid.Cid) (Digest, error) {
 	return Digest(h[2:]), nil
 }
 
-// Identity returns the bytes that an identity CID holds in itself. ok is false for any other CID, and
-// for one that holds more than [MaxIdentity] bytes. No store needs to keep such a block.
+// Identity returns the bytes that an identity CID holds in itself. ok is false for any other CID,
+// and for one that holds more than [MaxIdentity] bytes. No store needs to keep such a block.
 func Identity(c cid.Cid) (data []byte, ok bool) {
 	h := c.Hash()
 	if len(h) < 2 || h[0] != mh.IDENTITY {

@@ -39,7 +39,8 @@ func (o *Overlay) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	return o.base.Get(ctx, c)
 }
 
-// Put keeps a block in memory, once however often it is put. It does not ask whether the base has it.
+// Put keeps a block in memory, once however often it is put. It does not ask whether the base has
+// it.
 func (o *Overlay) Put(ctx context.Context, b Block) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("put block %s: %w", b.Cid, err)

@@ -40,8 +40,8 @@ func Walk(ctx context.Context, blocks store.Getter, dir cid.Cid, at path.Path, n
 	return e, nil
 }
 
-// putOwned returns the directory dir with entry under names. An undefined dir is an empty one. With keep, a
-// directory is written into the one that is there; without, it takes its place.
+// putOwned returns the directory dir with entry under names. An undefined dir is an empty one.
+// With keep, a directory is written into the one that is there; without, it takes its place.
 func putOwned(ctx context.Context, blocks store.Blocks, dir cid.Cid, names []string, entry unixfs.Entry, keep bool) (cid.Cid, error) {
 	if len(names) == 0 {
 		if !keep || !dir.Defined() {
@@ -91,7 +91,8 @@ func replace(ctx context.Context, blocks store.Blocks, old, entry unixfs.Entry, 
 	return dirEntry(ctx, blocks, c)
 }
 
-// overlay returns the directory base with all that top has on it: files of top replace those of base.
+// overlay returns the directory base with all that top has on it: files of top replace those of
+// base.
 func overlay(ctx context.Context, blocks store.Blocks, base, top cid.Cid) (cid.Cid, error) {
 	var changes []unixfs.Entry
 	err := unixfs.Diff(ctx, blocks, base, top, func(name string, old, new *unixfs.Entry) error {

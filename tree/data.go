@@ -12,8 +12,9 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Data returns what a thing holds, as a value for package json: values as they are, directories as objects.
-// With deep, directories below are objects as well; without, they are pointers with their policy and CID.
+// Data returns what a thing holds, as a value for package json: values as they are, directories
+// as objects. With deep, directories below are objects as well; without, they are pointers with
+// their policy and CID.
 func (t *Tree) Data(ctx context.Context, thing *Thing, deep bool) (any, error) {
 	if thing.Root != nil {
 		return t.contentData(ctx, thing.Content, thing.top(), deep, 0)
@@ -21,7 +22,8 @@ func (t *Tree) Data(ctx context.Context, thing *Thing, deep bool) (any, error) {
 	return t.entryData(ctx, thing.Path, thing.Entry, true, deep)
 }
 
-// top returns the policies of the directories that stand at the top of what thing shows, by name, if it is a root.
+// top returns the policies of the directories that stand at the top of what thing shows, by name,
+// if it is a root.
 func (t *Thing) top() map[string]string {
 	policies := map[string]string{}
 	if len(t.Path.Names()) == 0 || t.Dir != nil {
@@ -111,8 +113,8 @@ type fileData struct {
 	Executable bool   `json:"executable,omitempty"`
 }
 
-// contentData returns the data of something that a root shows. Policies has those of the directories in it that are not
-// parts of another.
+// contentData returns the data of something that a root shows. Policies has those of the
+// directories in it that are not parts of another.
 func (t *Tree) contentData(ctx context.Context, e unixfs.Entry, policies map[string]string, deep bool, depth int) (any, error) {
 	if depth > path.MaxDepth {
 		return nil, fmt.Errorf("%w: deeper than %d directories", path.ErrInvalid, path.MaxDepth)
@@ -153,7 +155,8 @@ func (t *Tree) childData(ctx context.Context, sub unixfs.Entry, policy string, d
 	return pointer{sub.Cid.String(), policy}, nil
 }
 
-// contentStat says what e is. A raw block is a file whose size its link tells, so that it need not be here.
+// contentStat says what e is. A raw block is a file whose size its link tells, so that it need
+// not be here.
 func (t *Tree) contentStat(ctx context.Context, e unixfs.Entry) (unixfs.Info, error) {
 	if e.Cid.Type() == cid.Raw {
 		return unixfs.Info{Kind: unixfs.File, Size: e.Tsize}, nil

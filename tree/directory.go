@@ -215,8 +215,8 @@ type child struct {
 	plain *level
 }
 
-// children returns what l shows, by name. Where several directories have one place, the lowest id takes
-// the name; the others, and then the plain directory, get conflict names:
+// children returns what l shows, by name. Where several directories have one place, the lowest id
+// takes the name; the others, and then the plain directory, get conflict names:
 //
 //	root/go (a's)   root/go (b's)   root/go/tools (c's)
 //	shown: go = a's, go~bbbbbbbb = b's, go~pppppppp/tools = c's

@@ -35,9 +35,10 @@ func (r *Root) Lookup(ctx context.Context, p path.Path) (unixfs.Entry, error) {
 	return Walk(ctx, r.blocks, r.View(), p, rest.Names())
 }
 
-// Put makes p show entry: a directory, or inside a directory also a file or symlink. The change is a draft of author. Where p
-// is plain, the outermost missing directory becomes an owned directory of author. What
-// the directory at p has and entry lacks is deleted, as far as author may, unless keep is set.
+// Put makes p show entry: a directory, or inside a directory also a file or symlink. The change
+// is a draft of author. Where p is plain, the outermost missing directory becomes an owned
+// directory of author. What the directory at p has and entry lacks is deleted, as far as author
+// may, unless keep is set.
 func (r *Root) Put(ctx context.Context, author cid.Cid, p path.Path, entry unixfs.Entry, keep bool) error {
 	dirs, err := r.Directories(ctx)
 	if err != nil {
@@ -273,8 +274,8 @@ func (r *Root) mustBeFree(ctx context.Context, from, to path.Path) error {
 	return nil
 }
 
-// Move makes to show what from shows, and from nothing. An owned directory that moves to a plain place stays
-// the same directory.
+// Move makes to show what from shows, and from nothing. An owned directory that moves to a plain
+// place stays the same directory.
 func (r *Root) Move(ctx context.Context, author cid.Cid, from, to path.Path) error {
 	dirs, err := r.Directories(ctx)
 	if err != nil {

@@ -11,8 +11,9 @@
 //	{"policy": "node_v1", "link": CID}          a node (package reference)
 //	{"policy": "root_v1", "link": CID}          a root record; only at the path root
 //
-// The CID of the tree is the head of a repository. Everything but root is local: it is edited freely, and never
-// merged. The package comments of its parts go on: path, merkle, reference, state, shared.
+// The CID of the tree is the head of a repository. Everything but root is local: it is edited
+// freely, and never merged. The package comments of its parts go on: path, merkle, reference,
+// state, shared.
 //
 // # The root
 //
@@ -21,11 +22,11 @@
 //	{"directories": [founding documents], "state": CID, "view": CID, "shared": [{"directory": CID, "view": CID}, ...],
 //	 "drafts": CID}
 //
-// directories lists the shared directories that are there from the start, by the settings of the repository. state
-// is the state. view is the UnixFS directory that follows from the two, shared what each shared
-// directory shows, sorted by id. drafts, absent if there are none, is a Merkle map from slots to edits that are not
-// signed yet; a published root has none. Whoever merges a root takes its state and
-// computes the rest.
+// directories lists the shared directories that are there from the start, by the settings of the
+// repository. state is the state. view is the UnixFS directory that follows from the two, shared
+// what each shared directory shows, sorted by id. drafts, absent if there are none, is a Merkle
+// map from slots to edits that are not signed yet; a published root has none. Whoever merges a
+// root takes its state and computes the rest.
 package tree
 
 import (

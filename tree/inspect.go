@@ -21,9 +21,9 @@ func (r *Root) Conflicts(ctx context.Context, d *Directory, fn func(shared.Confl
 	return shared.Conflicts(ctx, r.blocks, d.shared(), d.Content, fn)
 }
 
-// Verify checks the root as of its last commit: that every reference is signed by its author, that
-// every history has the length that the sequence says, and that the view is the one that follows. It calls found for every
-// reference that holds.
+// Verify checks the root as of its last commit: that every reference is signed by its author,
+// that every history has the length that the sequence says, and that the view is the one that
+// follows. It calls found for every reference that holds.
 func (r *Root) Verify(ctx context.Context, found func(*Directory, Part)) error {
 	dirs, err := r.Directories(ctx)
 	if err != nil {
@@ -75,7 +75,8 @@ func (r *Root) verifyView(ctx context.Context) error {
 	return nil
 }
 
-// Unsigned calls fn for every directory that has drafts of the author; an undefined author is everybody.
+// Unsigned calls fn for every directory that has drafts of the author; an undefined author is
+// everybody.
 func (r *Root) Unsigned(ctx context.Context, author cid.Cid, fn func(*Directory, *Draft)) error {
 	dirs, err := r.Directories(ctx)
 	if err != nil {
@@ -93,8 +94,8 @@ func (r *Root) Unsigned(ctx context.Context, author cid.Cid, fn func(*Directory,
 	})
 }
 
-// DraftsBelow returns a function that tells whether a draft is of a directory at p or below, or of the one that p
-// stands in.
+// DraftsBelow returns a function that tells whether a draft is of a directory at p or below, or
+// of the one that p stands in.
 func DraftsBelow(p path.Path) func(*Draft) bool {
 	return func(d *Draft) bool {
 		at, err := path.Parse(d.Path)

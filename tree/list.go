@@ -23,8 +23,8 @@ type Item struct {
 	Author     string `json:"author,omitempty"`
 }
 
-// List returns what stands in a thing; of what is not a directory, the thing itself. Only with details
-// do items have more than a name.
+// List returns what stands in a thing; of what is not a directory, the thing itself. Only with
+// details do items have more than a name.
 func (t *Tree) List(ctx context.Context, thing *Thing, details bool) ([]Item, error) {
 	if thing.Root == nil {
 		return t.listLocal(ctx, thing)

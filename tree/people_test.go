@@ -25,7 +25,8 @@ type tb interface {
 
 var forum = treetest.Shared("root/forum")
 
-// A person has an identity, a root, and the marks and proofs beside it. All persons of a test share one store.
+// A person has an identity, a root, and the marks and proofs beside it. All persons of a test
+// share one store.
 type person struct {
 	tb
 	*treetest.Signer

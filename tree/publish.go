@@ -19,12 +19,12 @@ import (
 // A MarkFunc returns the newest reference that was recorded of a slot; see [state.Rules].
 type MarkFunc func(ctx context.Context, slot reference.Slot) (state.Mark, error)
 
-// ErrDraftBase is a draft that was made on another reference than the one the state holds, and cannot
-// be put on top of it.
+// ErrDraftBase is a draft that was made on another reference than the one the state holds, and
+// cannot be put on top of it.
 var ErrDraftBase = errors.New("the draft was made on an older version, and the newer one cannot be read")
 
-// Sign signs every draft of the signer, and returns the new references. Now is the time that they claim, in
-// seconds since 1970. If only is given, drafts of other directories stay drafts.
+// Sign signs every draft of the signer, and returns the new references. Now is the time that they
+// claim, in seconds since 1970. If only is given, drafts of other directories stay drafts.
 func (r *Root) Sign(ctx context.Context, s reference.Signer, mark MarkFunc, now uint64, only func(*Draft) bool) ([]*reference.Reference, error) {
 	var drafts []*Draft
 	err := r.Drafts(ctx, func(d *Draft) error {
@@ -118,7 +118,8 @@ func (r *Root) Merge(ctx context.Context, rules state.Rules, theirs cid.Cid, pro
 	return changes, nil
 }
 
-// Restrict removes what authors wrote who are not accepted any more, and returns how many slots that were.
+// Restrict removes what authors wrote who are not accepted any more, and returns how many slots
+// that were.
 func (r *Root) Restrict(ctx context.Context, accepted func(cid.Cid) bool) (int, error) {
 	return r.state.Restrict(ctx, accepted)
 }
@@ -131,8 +132,8 @@ func (r *Root) TakeBack(ctx context.Context, slot reference.Slot, old *reference
 	return r.state.Set(ctx, slot, state.Value{Reference: old})
 }
 
-// rebase puts the draft of a slot, if there is one, on top of the reference that a merge has brought: our own
-// reference from elsewhere, such as another copy of this repository.
+// rebase puts the draft of a slot, if there is one, on top of the reference that a merge has
+// brought: our own reference from elsewhere, such as another copy of this repository.
 func (r *Root) rebase(ctx context.Context, slot reference.Slot) error {
 	d, err := r.draft(ctx, slot)
 	if err != nil || d == nil {
@@ -185,8 +186,9 @@ func replay(ctx context.Context, blocks store.Blocks, d *Draft, base, top *refer
 	return err
 }
 
-// replayDir does to the directory top what was done from base to mine. Where both changed a file, mine has the name and the
-// other stands beside it under a conflict name; what was changed in top is not deleted.
+// replayDir does to the directory top what was done from base to mine. Where both changed a file,
+// mine has the name and the other stands beside it under a conflict name; what was changed in top
+// is not deleted.
 func replayDir(ctx context.Context, blocks store.Blocks, base, mine, top cid.Cid) (cid.Cid, error) {
 	if !top.Defined() || top.Equals(base) {
 		return mine, nil
@@ -219,7 +221,8 @@ func orNone(name string, e *unixfs.Entry) unixfs.Entry {
 	return *e
 }
 
-// replayEntry returns the changes to the directory top for one name, which was changed from old to new, and is theirs in top.
+// replayEntry returns the changes to the directory top for one name, which was changed from old
+// to new, and is theirs in top.
 func replayEntry(ctx context.Context, blocks store.Blocks, top cid.Cid, old, new, theirs unixfs.Entry) ([]unixfs.Entry, error) {
 	if !theirs.Cid.Defined() || theirs.Cid.Equals(old.Cid) || theirs.Cid.Equals(new.Cid) {
 		return []unixfs.Entry{new}, nil

@@ -36,8 +36,8 @@ func TestUndoNeverForks(t *testing.T) {
 	b.shows("own/f=3")
 }
 
-// TestFork merges two histories of one identity: the directory is shown without content, everywhere, and the third person
-// believes it by the proof.
+// TestFork merges two histories of one identity: the directory is shown without content,
+// everywhere, and the third person believes it by the proof.
 func TestFork(t *testing.T) {
 	people := newPeople(t, 4)
 	a, b, c := people[0], people[1], people[2]
@@ -67,8 +67,8 @@ func TestFork(t *testing.T) {
 	a.shows("forum/f=of the twin", "own/=")
 }
 
-// TestDraftsAndTrust checks what is published while there are drafts, and what is left when an author is not trusted
-// any more.
+// TestDraftsAndTrust checks what is published while there are drafts, and what is left when an
+// author is not trusted any more.
 func TestDraftsAndTrust(t *testing.T) {
 	people := newPeople(t, 2)
 	a, b := people[0], people[1]

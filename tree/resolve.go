@@ -13,8 +13,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// A Thing is what stands at a path, wherever that leads: an entry of the local tree, or something that
-// a root shows, one's own or that of a node.
+// A Thing is what stands at a path, wherever that leads: an entry of the local tree, or something
+// that a root shows, one's own or that of a node.
 type Thing struct {
 	Path  path.Path
 	Entry Entry // of the local tree: the thing itself, or the root or node that it stands in
@@ -102,7 +102,8 @@ func (t *Tree) inRoot(ctx context.Context, thing *Thing, c cid.Cid, rest []strin
 	return nil
 }
 
-// Cid returns the CID of what stands there: of a root its record, of an entry below a root the UnixFS file or directory.
+// Cid returns the CID of what stands there: of a root its record, of an entry below a root the
+// UnixFS file or directory.
 func (t *Thing) Cid() (cid.Cid, error) {
 	switch {
 	case t.Root != nil && t.IsRoot():

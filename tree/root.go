@@ -152,8 +152,8 @@ func (r *Root) draft(ctx context.Context, slot reference.Slot) (*Draft, error) {
 	return decodeDraft(data)
 }
 
-// setDraft records d, made on the reference that the state holds now. A draft that equals that reference
-// is none.
+// setDraft records d, made on the reference that the state holds now. A draft that equals that
+// reference is none.
 func (r *Root) setDraft(ctx context.Context, d *Draft) error {
 	slot := d.slot()
 	held, err := r.state.Get(ctx, slot)

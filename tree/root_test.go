@@ -48,7 +48,8 @@ func (p *person) edit(t *rapid.T) {
 	}
 }
 
-// TestPeople lets people edit, sign and merge at random; in the end all merge all, and see the same.
+// TestPeople lets people edit, sign and merge at random; in the end all merge all, and see the
+// same.
 func TestPeople(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		people := newPeople(t, rapid.IntRange(2, 3).Draw(t, "people"))

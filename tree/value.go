@@ -9,8 +9,8 @@ import (
 	"archivecache/message"
 )
 
-// ParseValue returns the JSON value in text in its one spelling: compact, with sorted keys. It refuses what is not
-// exactly one JSON value.
+// ParseValue returns the JSON value in text in its one spelling: compact, with sorted keys. It
+// refuses what is not exactly one JSON value.
 func ParseValue(text string) ([]byte, error) {
 	if !json.Valid([]byte(text)) { // a text could close the object that is put around it
 		return nil, fmt.Errorf("not a JSON value: %.40q", text)
@@ -64,8 +64,8 @@ func ValueOf(text string) []byte {
 	return TextValue(text)
 }
 
-// Matcher returns a function that tells whether a value is the one meant by text; with contains, whether
-// it is a text that has text in it.
+// Matcher returns a function that tells whether a value is the one meant by text; with contains,
+// whether it is a text that has text in it.
 func Matcher(text string, contains bool) func(value []byte) bool {
 	want := ValueOf(text)
 	return func(value []byte) bool {

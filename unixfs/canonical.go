@@ -10,9 +10,10 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// CheckDir checks that the directory c is what [Build] makes of its entries: the same entries have
-// one CID only if all directories are. It does not look at the entries themselves. What old shares with c was
-// checked before and is not read; cid.Undef is nothing. Everything else than that is ErrMalformed.
+// CheckDir checks that the directory c is what [Build] makes of its entries: the same entries
+// have one CID only if all directories are. It does not look at the entries themselves. What old
+// shares with c was checked before and is not read; cid.Undef is nothing. Everything else than
+// that is ErrMalformed.
 func CheckDir(ctx context.Context, get store.Getter, old, c cid.Cid) error {
 	n, err := readCanonical(ctx, get, c)
 	if err != nil {

@@ -76,9 +76,6 @@ func (l Link) Cid() cid.Cid {
 	return c
 }
 
-// raw says whether the link points to a raw block, without parsing the CID.
-func (l Link) raw() bool { return len(l.cid) > 1 && l.cid[0] == 1 && l.cid[1] == cid.Raw }
-
 // A Node is a decoded dag-pb block with UnixFS data.
 type Node struct {
 	Kind       Kind
@@ -128,18 +125,19 @@ func offset(whole, part []byte) int { return cap(whole) - cap(part) }
 // so that the slice rarely grows.
 func guessLinks(size, name int) int { return size/(name+44) + 1 }
 
-// Protobuf tags of the UnixFS message and of the timestamp in it.
+// Protobuf tags of the UnixFS message and of the timestamp in it: the number of the field times
+// 8, plus 0 for a varint, 2 for bytes, 5 for 32 bits.
 const (
-	tagType       = 1<<3 | 0
+	tagType       = 1 << 3
 	tagData       = 2<<3 | 2
-	tagFilesize   = 3<<3 | 0
-	tagBlocksize  = 4<<3 | 0
+	tagFilesize   = 3 << 3
+	tagBlocksize  = 4 << 3
 	tagBlocksizes = 4<<3 | 2 // packed, which readers have to take
-	tagHashType   = 5<<3 | 0
-	tagFanout     = 6<<3 | 0
-	tagMode       = 7<<3 | 0
+	tagHashType   = 5 << 3
+	tagFanout     = 6 << 3
+	tagMode       = 7 << 3
 	tagMtime      = 8<<3 | 2
-	tagSeconds    = 1<<3 | 0
+	tagSeconds    = 1 << 3
 	tagNanos      = 2<<3 | 5
 )
 

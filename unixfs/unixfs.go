@@ -4,12 +4,12 @@
 // # Nodes
 //
 // A node is a dag-pb block: a protobuf message with repeated links (field 2: Hash 1, Name 2,
-// Tsize 3, all three always written) before a Data field (1) that holds a UnixFS message:
-// Type 1, Data 2, filesize 3, blocksizes 4 (one field each, not packed), hashType 5, fanout 6, mode 7,
-// mtime 8 {seconds 1, nanos 2 as fixed32 and only if not zero}. Fields are written in the order of
-// their numbers. Every block is named by a CIDv1 with SHA-256. Tsize is the length of the block
-// that a link points to plus the Tsize of all its links. mode and mtime are written
-// only where something is recorded: a mode of zero and no mode are the same.
+// Tsize 3, all three always written) before a Data field (1) that holds a UnixFS message: Type 1,
+// Data 2, filesize 3, blocksizes 4 (one field each, not packed), hashType 5, fanout 6, mode 7,
+// mtime 8 {seconds 1, nanos 2 as fixed32 and only if not zero}. Fields are written in the order
+// of their numbers. Every block is named by a CIDv1 with SHA-256. Tsize is the length of the
+// block that a link points to plus the Tsize of all its links. mode and mtime are written only
+// where something is recorded: a mode of zero and no mode are the same.
 //
 // Decoding is strict: besides the rules of [archivecache/dag], unknown fields, repeated fields
 // and fields that do not belong to the kind of node are refused; there are as many block sizes
@@ -35,16 +35,16 @@
 // # Directories
 //
 // A directory is a pure function of its entries. It is one Directory node with the links in the
-// order of the bytes of their names if that block has at most [MaxDirectory] bytes, and
-// otherwise a tree of HAMTShard nodes with a fanout of 256. An entry belongs into the
-// slot, of 256 in each shard, that the byte of its hash says: the hash is the first half of
-// MurmurHash3 x64 128 of the name with seed 0 as eight bytes in big-endian order, and the first
-// byte counts in the root, the second one level below, and so on. A slot with one entry
-// is a link to it, named by the slot in two upper-case hex digits and then the name; a slot with more
-// is a link to a shard one level below, named by the two digits alone. Links stand in the order
-// of slots; slots that are taken are ones in Data, a big-endian number without leading
-// zero bytes; hashType is 0x22. Two names with the same hash can not stand in one sharded
-// directory: [ErrCollision]. Directories have no mode and no mtime of their own here.
+// order of the bytes of their names if that block has at most [MaxDirectory] bytes, and otherwise
+// a tree of HAMTShard nodes with a fanout of 256. An entry belongs into the slot, of 256 in each
+// shard, that the byte of its hash says: the hash is the first half of MurmurHash3 x64 128 of the
+// name with seed 0 as eight bytes in big-endian order, and the first byte counts in the root, the
+// second one level below, and so on. A slot with one entry is a link to it, named by the slot in
+// two upper-case hex digits and then the name; a slot with more is a link to a shard one level
+// below, named by the two digits alone. Links stand in the order of slots; slots that are taken
+// are ones in Data, a big-endian number without leading zero bytes; hashType is 0x22. Two names
+// with the same hash can not stand in one sharded directory: [ErrCollision]. Directories have no
+// mode and no mtime of their own here.
 //
 // A name is 1 to [MaxName] bytes, is not "." or "..", and has no "/" and no zero byte. It need
 // not be UTF-8.
@@ -85,7 +85,8 @@ func CheckName(name string) error {
 	return fmt.Errorf("%q: %w", name, ErrName)
 }
 
-// CheckTarget says whether a symlink may have the target: 1 to [MaxTarget] bytes, none of them zero.
+// CheckTarget says whether a symlink may have the target: 1 to [MaxTarget] bytes, none of them
+// zero.
 func CheckTarget(target string) error {
 	if target == "" || len(target) > MaxTarget || strings.ContainsRune(target, 0) {
 		return fmt.Errorf("symlink target of %d bytes is empty, too long, or has a zero byte", len(target))

@@ -14,9 +14,11 @@ import (
 
 const help = `usage: add-friend-from-message [-repo DIR] < MESSAGE
 
-Add-friend-from-message reads an identity message from standard input, in any form that mail leaves of it, and accepts its
-author as a friend: from then on merge takes in what they sign. It prints where the friend stands. The
-message proves nothing about who sent it: compare the id with what your friend says it is.
+Add-friend-from-message reads an identity message from standard input, in any
+form that mail leaves of it, and accepts its author as a friend: from then on
+merge takes in what they sign. It prints where the friend stands. The message
+proves nothing about who sent it: compare the id with what your friend says it
+is.
 
 Example:
 

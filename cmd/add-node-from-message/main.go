@@ -14,9 +14,10 @@ import (
 
 const help = `usage: add-node-from-message [-repo DIR] < MESSAGE
 
-Add-node-from-message reads the message of a node from standard input, in any form that mail leaves of it, verifies it,
-and puts it at nodes/ID, which it prints. The node has to be signed by a friend, and not be older than what is known of them.
-merge then takes it in.
+Add-node-from-message reads the message of a node from standard input, in any
+form that mail leaves of it, verifies it, and puts it at nodes/ID, which it
+prints. The node has to be signed by a friend, and not be older than what is
+known of them. merge then takes it in.
 
 Example:
 

@@ -14,15 +14,18 @@ import (
 
 const help = `usage: add [-repo DIR] [-identity PATH] [-keep] [-exclude PATTERN]... [-mtime] SOURCE PATH
 
-Add makes PATH, below root, show the file or folder SOURCE; - is standard input, as a file. Below a shared directory such as root/forum
-it goes into your part of that; elsewhere the outermost missing directory becomes
-your own. What is added is a draft: it is in the tree at once, and new-node signs and publishes it.
+Add makes PATH, below root, show the file or folder SOURCE; - is standard input,
+as a file. Below a shared directory such as root/forum it goes into your part of
+that; elsewhere the outermost missing directory becomes your own. What is added
+is a draft: it is in the tree at once, and new-node signs and publishes it.
 
-The exec bit and symlinks are kept; with -mtime the times of modification as well. Adding a folder again makes PATH equal to it: what is
-gone there is deleted here, with -keep it stays. In a shared directory only your own files are deleted so, and
-onto a shared directory itself -keep is implied.
+The exec bit and symlinks are kept; with -mtime the times of modification as
+well. Adding a folder again makes PATH equal to it: what is gone there is
+deleted here, with -keep it stays. In a shared directory only your own files are
+deleted so, and onto a shared directory itself -keep is implied.
 
-PATTERNs are those of .gitignore, and so is what stands in files named .archivecacheignore.
+PATTERNs are those of .gitignore, and so is what stands in files named
+.archivecacheignore.
 
 Example:
 

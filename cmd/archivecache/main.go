@@ -15,9 +15,11 @@ import (
 
 const help = `usage: archivecache COMMAND [ARGUMENT]...
 
-Archivecache runs a command of ArchiveCache by its name, so that names such as merge and add need not stand on PATH. Without a
-COMMAND it lists them; archivecache COMMAND -h tells about one. The commands are looked for in
-$ARCHIVECACHE_LIBEXEC, else beside archivecache itself, else in ../libexec/archivecache from there.
+Archivecache runs a command of ArchiveCache by its name, so that names such as
+merge and add need not stand on PATH. Without a COMMAND it lists them;
+archivecache COMMAND -h tells about one. The commands are looked for in
+$ARCHIVECACHE_LIBEXEC, else beside archivecache itself, else in
+../libexec/archivecache from there.
 
 Example:
 

@@ -12,7 +12,8 @@ import (
 
 const help = `usage: cat [-repo DIR] PATH...
 
-Cat writes the files at the PATHs to standard output, one behind the other. Every block is checked against its hash.
+Cat writes the files at the PATHs to standard output, one behind the other.
+Every block is checked against its hash.
 
 Example:
 

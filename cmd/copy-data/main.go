@@ -10,7 +10,9 @@ import (
 
 const help = `usage: copy-data [-repo DIR] [-identity PATH] FROM TO
 
-Copy-data makes TO show what FROM shows: values and directories of the local tree, or files and directories below root. FROM may standnin the root of a friend's node. Nothing may stand at TO.
+Copy-data makes TO show what FROM shows: values and directories of the local
+tree, or files and directories below root. FROM may stand in the root of a
+friend's node. Nothing may stand at TO.
 
 Example:
 

@@ -10,10 +10,12 @@ import (
 
 const help = `usage: delete [-repo DIR] [-identity PATH] PATH...
 
-Delete deletes what stands at the PATHs, with all below. Of other people's files in a shared directory it hides
-the versions that are visible now, for everybody who accepts you; list -hidden shows them. Deleting nodes forgets the nodes
-that friends have sent; what was seen last stays known, so that older ones are still refused. Deleting
-friends/ID drops a friend, and with them what they wrote. undo brings everything back.
+Delete deletes what stands at the PATHs, with all below. Of other people's files
+in a shared directory it hides the versions that are visible now, for everybody
+who accepts you; list -hidden shows them. Deleting nodes forgets the nodes that
+friends have sent; what was seen last stays known, so that older ones are still
+refused. Deleting friends/ID drops a friend, and with them what they wrote. undo
+brings everything back.
 
 Example:
 

@@ -14,8 +14,9 @@ import (
 
 const help = `usage: download [-repo DIR] [-gateway URL]... PATH
 
-Download makes what stands at PATH present, with all below it: it fetches the blocks that are missing, such as those that merge -metadata-only
-has left, from the addresses in all nodes that are known and from the gateways.
+Download makes what stands at PATH present, with all below it: it fetches the
+blocks that are missing, such as those that merge -metadata-only has left, from
+the addresses in all nodes that are known and from the gateways.
 
 Example:
 

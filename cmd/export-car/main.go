@@ -15,9 +15,10 @@ import (
 
 const help = `usage: export-car [-repo DIR] PATH > FILE
 
-Export-car writes what stands at PATH, with all blocks below it, to standard output as a CAR file: a node with all that it
-publishes, or a file or directory below root. If blocks are missing it names them, and writes nothing. import-car reads the file, and so does
-any IPFS software.
+Export-car writes what stands at PATH, with all blocks below it, to standard
+output as a CAR file: a node with all that it publishes, or a file or directory
+below root. If blocks are missing it names them, and writes nothing. import-car
+reads the file, and so does any IPFS software.
 
 Example:
 

@@ -13,8 +13,10 @@ import (
 
 const help = `usage: export [-repo DIR] PATH TARGET
 
-Export writes the file or directory at PATH, below root or in the root of a node, to TARGET, which must not be there. Exec bits and
-symlinks are kept, and times of modification where they were recorded. Every block is checked against its hash.
+Export writes the file or directory at PATH, below root or in the root of a
+node, to TARGET, which must not be there. Exec bits and symlinks are kept, and
+times of modification where they were recorded. Every block is checked against
+its hash.
 
 Example:
 

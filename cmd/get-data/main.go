@@ -7,9 +7,9 @@ import (
 
 const help = `usage: get-data [-repo DIR] PATH
 
-Get-data prints what stands at PATH as JSON, with all that is below it.
-Values are printed as they are, directories as objects; files, and what is not opened, as objects with a policy and a CID.
-The path . is the top of the tree.
+Get-data prints what stands at PATH as JSON, with all that is below it. Values
+are printed as they are, directories as objects; files, and what is not opened,
+as objects with a policy and a CID. The path . is the top of the tree.
 
 Example:
 

@@ -7,9 +7,10 @@ import (
 
 const help = `usage: get-layer [-repo DIR] PATH
 
-Get-layer prints what stands at PATH as JSON, with its direct entries; directories below are pointers.
-Values are printed as they are, directories as objects; files, and what is not opened, as objects with a policy and a CID.
-The path . is the top of the tree.
+Get-layer prints what stands at PATH as JSON, with its direct entries;
+directories below are pointers. Values are printed as they are, directories as
+objects; files, and what is not opened, as objects with a policy and a CID. The
+path . is the top of the tree.
 
 Example:
 

@@ -12,8 +12,10 @@ import (
 
 const help = `usage: import-car [-repo DIR] < FILE
 
-Import-car takes all blocks of the CAR file on standard input into the repository, checks each against its hash, and prints the roots of
-the file. Nothing else changes: merge finds the blocks when it needs them. A file that is damaged anywhere is refused as a whole.
+Import-car takes all blocks of the CAR file on standard input into the
+repository, checks each against its hash, and prints the roots of the file.
+Nothing else changes: merge finds the blocks when it needs them. A file that is
+damaged anywhere is refused as a whole.
 
 Example:
 

@@ -15,11 +15,13 @@ import (
 
 const help = `usage: import-identity [-repo DIR] [-passphrase-fd N] PATH < BACKUP
 
-Import-identity reads a backup that export-identity wrote from standard input, puts the identity at PATH and its
-keys into the repository, and prints its id. An identity that is there gets its keys back.
+Import-identity reads a backup that export-identity wrote from standard input,
+puts the identity at PATH and its keys into the repository, and prints its id.
+An identity that is there gets its keys back.
 
-One identity in two repositories that both publish forks its history, unless each merges what the
-other has published before it publishes. Use it to move, not to share.
+One identity in two repositories that both publish forks its history, unless
+each merges what the other has published before it publishes. Use it to move,
+not to share.
 
 Example:
 
@@ -56,21 +58,36 @@ func run(ctx context.Context, env *local.Env) error {
 	if !*protect {
 		words = nil
 	}
-	if err := r.Keys().Create(secret, words); err != nil {
-		return err
+	created := r.Keys().Create(secret, words)
+	if created != nil && !errors.Is(created, identity.ErrKeyExists) {
+		return created
 	}
 	err = r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
-		return put(ctx, tx, p, secret.Document())
+		return put(ctx, tx, p, secret.Document(), created)
 	})
 	if err != nil {
-		return errors.Join(err, r.Keys().Remove(secret.ID()))
+		if created == nil {
+			err = errors.Join(err, r.Keys().Remove(secret.ID()))
+		}
+		return err
 	}
 	_, err = fmt.Fprintln(env.Stdout, secret.ID())
 	return err
 }
 
-// put puts the document at p, unless it stands there.
-func put(ctx context.Context, tx *repo.Tx, p path.Path, doc identity.Document) error {
+// put puts the document at p, unless it stands there. An identity of which the key was here
+// already, as created says, may have been deleted, or its import killed; but if it is in use,
+// there is nothing to import.
+func put(ctx context.Context, tx *repo.Tx, p path.Path, doc identity.Document, created error) error {
+	if created != nil {
+		authors, err := tx.Accepted(ctx)
+		if err != nil {
+			return err
+		}
+		if _, ok := authors.Own[doc.ID()]; ok {
+			return created
+		}
+	}
 	if e, err := tx.Get(ctx, p); err == nil && e.Policy == tree.IdentityPolicy && e.Link.Equals(doc.ID()) {
 		return nil
 	}

@@ -13,9 +13,10 @@ import (
 
 const help = `usage: info [-repo DIR] [-json] PATH
 
-Info tells what stands at PATH: its policy, its CID, and for what is published who signed it, when as they say,
-and with which sequence. With -json it prints one object; its field cid is the CID of what stands there, and content that of the UnixFS
-file or directory.
+Info tells what stands at PATH: its policy, its CID, and for what is published
+who signed it, when as they say, and with which sequence. With -json it prints
+one object; its field cid is the CID of what stands there, and content that of
+the UnixFS file or directory.
 
 Example:
 

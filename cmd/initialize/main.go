@@ -12,9 +12,10 @@ import (
 
 const help = `usage: initialize [-repo DIR] [-own]
 
-Initialize makes a repository in the folder DIR: a tree with root, in which stand the
-shared directories forum and projects. Everybody has the same two, so what friends put there
-comes together; with -own they are this repository's own, for friends who are given its node.
+Initialize makes a repository in the folder DIR: a tree with root, in which
+stand the shared directories forum and projects. Everybody has the same two, so
+what friends put there comes together; with -own they are this repository's own,
+for friends who are given its node.
 
 Example:
 

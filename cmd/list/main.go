@@ -15,8 +15,9 @@ import (
 
 const help = `usage: list [-repo DIR] [-long] [-json] [-hidden] [PATH]
 
-List prints the names that stand in the directory at PATH, one a line; of anything else, its own name. Without PATH it lists
-the top of the tree. With -hidden it lists what is hidden in a shared directory: versions of files that
+List prints the names that stand in the directory at PATH, one a line; of
+anything else, its own name. Without PATH it lists the top of the tree. With
+-hidden it lists what is hidden in a shared directory: versions of files that
 somebody replaced or deleted, by path and version.
 
 Example:

@@ -11,8 +11,10 @@ import (
 
 const help = `usage: log [-repo DIR] [-json] [-limit N]
 
-Log prints the commits of the repository, the newest first: number, time, command and the CID of root after it. Each is a state
-that undo brings back. With -json it prints an object a line, with the CIDs of the tree before and after as well.
+Log prints the commits of the repository, the newest first: number, time,
+command and the CID of root after it. Each is a state that undo brings back.
+With -json it prints an object a line, with the CIDs of the tree before and
+after as well.
 
 Example:
 

@@ -10,8 +10,10 @@ import (
 
 const help = `usage: merge-all [-repo DIR] [-metadata-only] [-gateway URL]... [-json]
 
-Merge-all merges the roots of all nodes in nodes that were not merged yet, each in a commit of its own, as merge does. A friend whose blocks
-cannot be had does not keep it from the others; the exit status is then 1, or 3 if only a part was refused.
+Merge-all merges the roots of all nodes in nodes that were not merged yet, each
+in a commit of its own, as merge does. A friend whose blocks cannot be had does
+not keep it from the others; the exit status is then 1, or 3 if only a part was
+refused.
 
 Example:
 

@@ -13,12 +13,15 @@ import (
 
 const help = `usage: merge [-repo DIR] [-metadata-only] [-gateway URL]... [-json] root nodes/ID/root
 
-Merge takes into root what the node of a friend shows: everything that authors whom you accept have signed, verified. Blocks that are missing
-are fetched from the addresses in the node and from the gateways, or come before by import-car. Merging is the same for
-everybody in any order, and doing it again changes nothing.
+Merge takes into root what the node of a friend shows: everything that authors
+whom you accept have signed, verified. Blocks that are missing are fetched from
+the addresses in the node and from the gateways, or come before by import-car.
+Merging is the same for everybody in any order, and doing it again changes
+nothing.
 
-What became of each directory that differed is said on standard error, and with -json as an object a line on standard output.
-The exit status is 3 if something was refused or could not be read, and the rest was merged.
+What became of each directory that differed is said on standard error, and with
+-json as an object a line on standard output. The exit status is 3 if something
+was refused or could not be read, and the rest was merged.
 
 Example:
 

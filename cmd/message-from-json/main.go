@@ -12,8 +12,8 @@ import (
 
 const help = `usage: message-from-json [-text] < JSON
 
-Message-from-json reads one JSON object from standard input and writes it as a message: compressed, and with
--text as base64 on one line.
+Message-from-json reads one JSON object from standard input and writes it as a
+message: compressed, and with -text as base64 on one line.
 
 Example:
 

@@ -13,8 +13,9 @@ import (
 
 const help = `usage: message-read-content [-repo DIR] [-text] PATH
 
-Message-read-content writes what stands at PATH, as get-data prints it, as a message to standard output. A value that
-is no object is put into one. message-write reads it.
+Message-read-content writes what stands at PATH, as get-data prints it, as a
+message to standard output. A value that is no object is put into one.
+message-write reads it.
 
 Example:
 

@@ -12,9 +12,11 @@ import (
 
 const help = `usage: message-read-reference [-repo DIR] [-identity PATH] [-text] PATH
 
-Message-read-reference writes the reference at PATH as a message to standard output: what friends need to have.
-An identity or a friend gives the identity document, a node the signed node, and an owned directory its newest signed reference; of a shared
-directory it is the author's. What is not signed yet has no reference: new-node signs.
+Message-read-reference writes the reference at PATH as a message to standard
+output: what friends need to have. An identity or a friend gives the identity
+document, a node the signed node, and an owned directory its newest signed
+reference; of a shared directory it is the author's. What is not signed yet has
+no reference: new-node signs.
 
 Example:
 

@@ -11,8 +11,9 @@ import (
 
 const help = `usage: message-to-json < MESSAGE
 
-Message-to-json reads a message from standard input, and prints its JSON. The message may be binary or base64, wrapped or quoted,
-with a mail around it. It is not verified: add-friend-from-message and add-node-from-message do that.
+Message-to-json reads a message from standard input, and prints its JSON. The
+message may be binary or base64, wrapped or quoted, with a mail around it. It is
+not verified: add-friend-from-message and add-node-from-message do that.
 
 Example:
 

@@ -12,8 +12,9 @@ import (
 
 const help = `usage: message-write [-repo DIR] PATH < MESSAGE
 
-Message-write reads a message from standard input and puts its content at PATH, in the local part of the tree, as values. Nothing
-is verified: it is for data, not for references.
+Message-write reads a message from standard input and puts its content at PATH,
+in the local part of the tree, as values. Nothing is verified: it is for data,
+not for references.
 
 Example:
 

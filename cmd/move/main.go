@@ -10,7 +10,9 @@ import (
 
 const help = `usage: move [-repo DIR] [-identity PATH] FROM TO
 
-Move makes TO show what FROM shows, and FROM nothing. An owned directory that moves to another place below root staysnthe same directory, for everybody. Nothing may stand at TO.
+Move makes TO show what FROM shows, and FROM nothing. An owned directory that
+moves to another place below root stays the same directory, for everybody.
+Nothing may stand at TO.
 
 Example:
 

@@ -14,10 +14,10 @@ import (
 
 const help = `usage: new-identity [-repo DIR] [-passphrase] PATH
 
-New-identity makes a key pair and puts its public document at PATH, which stands below
-identities. It prints the id, by which friends know you. The private key is in the folder keys
-of the repository, for your eyes only; with -passphrase it is encrypted, and
-every command that signs asks for the passphrase.
+New-identity makes a key pair and puts its public document at PATH, which stands
+below identities. It prints the id, by which friends know you. The private key
+is in the folder keys of the repository, for your eyes only; with -passphrase it
+is encrypted, and every command that signs asks for the passphrase.
 
 Example:
 

@@ -12,11 +12,15 @@ import (
 
 const help = `usage: new-node [-repo DIR] [-address URL]... PATH IDENTITY
 
-New-node signs every directory in which the identity at the path IDENTITY has drafts, and puts a signed node at PATH: what friends need
-to merge root. Run it after every change that others shall see. message-read-reference PATH makes a message of it.
+New-node signs every directory in which the identity at the path IDENTITY has
+drafts, and puts a signed node at PATH: what friends need to merge root. Run it
+after every change that others shall see. message-read-reference PATH makes a
+message of it.
 
-The -address options say where the blocks can be fetched, such as http://203.0.113.5:7070 for a serve that listens there; without
-any, the addresses of the node before stay. Everything that is published is public and in the clear.
+The -address options say where the blocks can be fetched, such as
+http://203.0.113.5:7070 for a serve that listens there; without any, the
+addresses of the node before stay. Everything that is published is public and in
+the clear.
 
 Example:
 
@@ -82,7 +86,8 @@ func report(env *local.Env, done repo.Publication) {
 	env.Say("node %d of %s", done.Node.Sequence, done.Node.Owner)
 }
 
-// checkAddresses refuses what cannot be an address; which ones are of use depends on who reads them.
+// checkAddresses refuses what cannot be an address; which ones are of use depends on who reads
+// them.
 func checkAddresses(addresses []string) error {
 	for _, a := range addresses {
 		if err := reference.CheckAddress(a); err != nil {

@@ -14,8 +14,9 @@ import (
 
 const help = `usage: rehash [-repo DIR] PATH
 
-Rehash reads every block at PATH and below from the disk, hashes it, and compares with the CID. It prints the CID of what
-stands at PATH. A block that is damaged or missing is named, with exit status 1.
+Rehash reads every block at PATH and below from the disk, hashes it, and
+compares with the CID. It prints the CID of what stands at PATH. A block that is
+damaged or missing is named, with exit status 1.
 
 Example:
 

@@ -14,9 +14,10 @@ import (
 
 const help = `usage: replace [-repo DIR] OLD NEW [PATH]
 
-Replace makes every value that is OLD into NEW, at PATH and below, without PATH in the whole tree, and prints the paths. OLD
-and NEW are read as set-value reads a value. Policies, keys and references are no values and never change. The
-exit status is 1 if nothing is found.
+Replace makes every value that is OLD into NEW, at PATH and below, without PATH
+in the whole tree, and prints the paths. OLD and NEW are read as set-value reads
+a value. Policies, keys and references are no values and never change. The exit
+status is 1 if nothing is found.
 
 Example:
 

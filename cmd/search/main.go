@@ -14,9 +14,10 @@ import (
 
 const help = `usage: search [-repo DIR] [-contains] VALUE [PATH]
 
-Search prints the paths of the values that are VALUE, at PATH and below, without PATH in the whole tree. A VALUE that is JSON is
-compared as JSON, anything else as a text; with -contains, texts are found that have VALUE in them. Policies, keys
-and references are no values. The exit status is 1 if nothing is found.
+Search prints the paths of the values that are VALUE, at PATH and below, without
+PATH in the whole tree. A VALUE that is JSON is compared as JSON, anything else
+as a text; with -contains, texts are found that have VALUE in them. Policies,
+keys and references are no values. The exit status is 1 if nothing is found.
 
 Example:
 

@@ -13,9 +13,10 @@ import (
 
 const help = `usage: serve [-repo DIR] [-listen ADDRESS]
 
-Serve gives the blocks of the repository to whoever knows their CIDs, by HTTP as an IPFS trustless gateway, until it is interrupted.
-Friends need it while they merge. It prints the address it listens on. It listens on this machine only, unless -listen says
-otherwise: then everybody who can reach it can ask.
+Serve gives the blocks of the repository to whoever knows their CIDs, by HTTP as
+an IPFS trustless gateway, until it is interrupted. Friends need it while they
+merge. It prints the address it listens on. It listens on this machine only,
+unless -listen says otherwise: then everybody who can reach it can ask.
 
 Example:
 

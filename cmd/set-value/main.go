@@ -11,8 +11,9 @@ import (
 
 const help = `usage: set-value [-repo DIR] [-text] PATH VALUE
 
-Set-value puts VALUE at PATH, in the local part of the tree. A VALUE that is JSON is taken as such; anything else, and
-everything with -text, is a text. The directories above PATH are made.
+Set-value puts VALUE at PATH, in the local part of the tree. A VALUE that is
+JSON is taken as such; anything else, and everything with -text, is a text. The
+directories above PATH are made.
 
 Example:
 

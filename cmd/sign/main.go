@@ -12,8 +12,9 @@ import (
 
 const help = `usage: sign [-repo DIR] [-identity PATH] PATH
 
-Sign signs the drafts of the directory at PATH, below root, without publishing a node. PATH root is all directories. new-node signs
-what is left, so sign is needed only by those who sign at different times.
+Sign signs the drafts of the directory at PATH, below root, without publishing a
+node. PATH root is all directories. new-node signs what is left, so sign is
+needed only by those who sign at different times.
 
 Example:
 

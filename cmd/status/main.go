@@ -11,9 +11,10 @@ import (
 
 const help = `usage: status [-repo DIR] [-json]
 
-Status prints a line for everything that wants attention: drafts that are not signed, what the newest node does not
-have yet, nodes of friends that are not merged, conflicts, and forks. Nothing to say means that all is published and merged. With -json
-it prints an object a line.
+Status prints a line for everything that wants attention: drafts that are not
+signed, what the newest node does not have yet, nodes of friends that are not
+merged, conflicts, and forks. Nothing to say means that all is published and
+merged. With -json it prints an object a line.
 
 Example:
 

@@ -14,9 +14,10 @@ import (
 
 const help = `usage: upload [-repo DIR] PATH
 
-Upload makes sure that the store of the repository, from which friends fetch, has what stands at PATH with every block below
-it, and prints its CID: what a gateway shows under /ipfs/CID. With the embedded store nothing has to be
-moved, so it tells whether anything is missing; download fetches that.
+Upload makes sure that the store of the repository, from which friends fetch,
+has what stands at PATH with every block below it, and prints its CID: what a
+gateway shows under /ipfs/CID. With the embedded store nothing has to be moved,
+so it tells whether anything is missing; download fetches that.
 
 Example:
 

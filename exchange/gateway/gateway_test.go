@@ -29,12 +29,11 @@ import (
 
 // site is a server over a store with a small tree.
 type site struct {
-	url       string
-	store     *store.Memory
-	dir       cid.Cid // a directory with the file "f" of two leaves
-	file      cid.Cid
-	block     store.Block
-	transport *http.Transport
+	url   string
+	store *store.Memory
+	dir   cid.Cid // a directory with the file "f" of two leaves
+	file  cid.Cid
+	block store.Block
 }
 
 func newSite(t testing.TB) *site {

@@ -23,9 +23,9 @@ const (
 	MaxConnections = 512
 )
 
-// Serve answers the requests of ln by h until ctx ends, which is no error; running requests
-// then have five seconds more. It closes ln. Requests have no bodies: they have 15 seconds to come, 16 KiB
-// of header, and each piece of an answer has 30 seconds to go.
+// Serve answers the requests of ln by h until ctx ends, which is no error; running requests then
+// have five seconds more. It closes ln. Requests have no bodies: they have 15 seconds to come, 16
+// KiB of header, and each piece of an answer has 30 seconds to go.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler:           http.MaxBytesHandler(h, 0),

@@ -1,5 +1,6 @@
 // Package cli is what all commands share: flags, help, messages and exit statuses. It depends on
-// the standard library and on package message only, so that the commands that only handle messages start at once.
+// the standard library and on package message only, so that the commands that only handle
+// messages start at once.
 //
 // Standard output is for the next program, standard error for the person. On success a command says
 // nothing that was not asked for.
@@ -38,8 +39,8 @@ type Env struct {
 	args   []string
 }
 
-// Main runs a command and exits with its status. The help is a text that begins with the usage line and
-// ends with an example; the options are listed by themselves.
+// Main runs a command and exits with its status. The help is a text that begins with the usage
+// line and ends with an example; the options are listed by themselves.
 func Main(help string, run func(context.Context, *Env) error) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(help, "usage: "), " ")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -107,8 +108,8 @@ func (env *Env) printHelp() error {
 	return err
 }
 
-// Parse reads the command line and returns the arguments behind the options: at least low and at most high;
-// any number if high is negative.
+// Parse reads the command line and returns the arguments behind the options: at least low and at
+// most high; any number if high is negative.
 func (env *Env) Parse(low, high int) ([]string, error) {
 	if err := env.Flags.Parse(env.args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

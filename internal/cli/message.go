@@ -4,7 +4,8 @@ import (
 	"archivecache/message"
 )
 
-// WriteMessage writes JSON, one object, to standard output as a message: binary, or as a line of base64.
+// WriteMessage writes JSON, one object, to standard output as a message: binary, or as a line of
+// base64.
 func WriteMessage(env *Env, json []byte, text bool) error {
 	encode := message.Encode
 	if text {

@@ -66,7 +66,8 @@ func (env *Env) NewProgress(label string) *Progress {
 	return p
 }
 
-// Set shows how many items and bytes are done. It may be called as often as one likes, by one goroutine at a time.
+// Set shows how many items and bytes are done. It may be called as often as one likes, by one
+// goroutine at a time.
 func (p *Progress) Set(items, bytes int64) {
 	if p.w == nil || time.Since(p.last) < 100*time.Millisecond {
 		return

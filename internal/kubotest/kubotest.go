@@ -35,6 +35,9 @@ func Binary(tb testing.TB) string {
 	return path
 }
 
+// Build is [Binary] outside of tests.
+func Build() (string, error) { return binary() }
+
 var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("ARCHIVECACHE_IPFS"); path != "" {
 		return exec.LookPath(path)

@@ -42,7 +42,8 @@ func (env *Env) FetchFlags() func() (merge.Options, error) {
 	}
 }
 
-// MergeFlags declares the options of merge and merge-all; the result is called after the command line was parsed.
+// MergeFlags declares the options of merge and merge-all; the result is called after the command
+// line was parsed.
 func (env *Env) MergeFlags() func(context.Context, *repo.Repo) (merge.Options, *Reporter, error) {
 	fetch := env.FetchFlags()
 	metadata := env.Flags.Bool("metadata-only", false, "leave the content of files for later, or for download")

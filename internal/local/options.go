@@ -13,7 +13,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// PassphraseFlag declares the option -passphrase-fd; the result is called after the command line was parsed.
+// PassphraseFlag declares the option -passphrase-fd; the result is called after the command line
+// was parsed.
 func (env *Env) PassphraseFlag() func() *passphrase.Source {
 	fd := env.Flags.Int("passphrase-fd", -1, "read passphrases from the file descriptor `N`, a line each")
 	return func() *passphrase.Source { return passphrase.New(*fd) }

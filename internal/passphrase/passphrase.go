@@ -66,7 +66,8 @@ func (s *Source) Given() bool {
 }
 
 // Ask returns the passphrase for something that has one; what names it on a terminal, as in
-// "Passphrase for WHAT: ". The errors are [ErrNoSource], [ErrEmpty], [ErrTooLong], and those of the system.
+// "Passphrase for WHAT: ". The errors are [ErrNoSource], [ErrEmpty], [ErrTooLong], and those of
+// the system.
 func (s *Source) Ask(what string) ([]byte, error) { return s.get(what, false) }
 
 // AskNew returns a passphrase for something that gets one; a terminal asks twice. Besides
@@ -147,8 +148,8 @@ func prompt(tty *os.File, question string) ([]byte, error) {
 	return answer, err
 }
 
-// restoreOnSignal calls restore when the process is told to end, and lets it end then: otherwise the
-// user's shell would be left without echo. It holds until stop is called.
+// restoreOnSignal calls restore when the process is told to end, and lets it end then: otherwise
+// the user's shell would be left without echo. It holds until stop is called.
 func restoreOnSignal(restore func()) (stop func()) {
 	told := make(chan os.Signal, 1)
 	done := make(chan struct{})

@@ -75,8 +75,8 @@ func (c *conn) configure() error {
 	if err := c.Exec(setup); err != nil {
 		return err
 	}
-	// The last one to close moves the log into the database and empties it, but leaves the file: making
-	// it anew in each command would cost as much as the rest of opening.
+	// The last one to close moves the log into the database and empties it, but leaves the file:
+	// making it anew in each command would cost as much as the rest of opening.
 	_, err := c.FileControl("main", sqlite3.FCNTL_PERSIST_WAL, true)
 	return err
 }
@@ -234,9 +234,9 @@ func (c *conn) close() error {
 	}
 }
 
-// Stmt returns the prepared statement of sql on c, reset and without what was bound before; it is prepared
-// once for each connection. The same text gives the same statement, so two uses
-// of it must not overlap. The caller must not close it.
+// Stmt returns the prepared statement of sql on c, reset and without what was bound before; it is
+// prepared once for each connection. The same text gives the same statement, so two uses of it
+// must not overlap. The caller must not close it.
 func Stmt(c *sqlite3.Conn, sql string) (*sqlite3.Stmt, error) {
 	for s := range c.Stmts() {
 		if s.SQL() == sql {

@@ -5,8 +5,8 @@
 // scratch. A copy of all of them made while nobody has the database open is a database;
 // a copy without FILE-wal may lack the newest commits, so copy the folder.
 //
-// Any number of processes may have the same file open. Readers never wait for writers.
-// Writers take turns: within a process in the order they came, among processes by polling the lock of the
+// Any number of processes may have the same file open. Readers never wait for writers. Writers
+// take turns: within a process in the order they came, among processes by polling the lock of the
 // database at random intervals of about a millisecond, for [BusyTimeout] at most.
 //
 // What a transaction changed is there for every later one, also after the process was
@@ -113,16 +113,16 @@ func (db *DB) Read(ctx context.Context, fn func(*sqlite3.Conn) error) error {
 	return db.explain(ctx, "read", c.transact(ctx, "BEGIN", fn))
 }
 
-// Write calls fn within a write transaction and commits it. An error or a panic of fn, or the
-// end of ctx before fn returns, undoes all of it. Once fn has returned, ctx is not looked at any more.
-// fn must not keep the connection or call Write of the same DB; what a Read called by fn sees is
-// the state before.
+// Write calls fn within a write transaction and commits it. An error or a panic of fn, or the end
+// of ctx before fn returns, undoes all of it. Once fn has returned, ctx is not looked at any
+// more. fn must not keep the connection or call Write of the same DB; what a Read called by fn
+// sees is the state before.
 //
 // If durable is set, what this and all earlier transactions of all processes changed
 // is on the disk when Write returns nil, even if fn changed nothing.
 //
-// An error of fn is returned as it is, unless it comes from a damaged database or a full disk. After
-// an error of the COMMIT itself, such as a failed sync, what is on the disk is not certain.
+// An error of fn is returned as it is, unless it comes from a damaged database or a full disk.
+// After an error of the COMMIT itself, such as a failed sync, what is on the disk is not certain.
 func (db *DB) Write(ctx context.Context, durable bool, fn func(*sqlite3.Conn) error) error {
 	if db.readOnly {
 		return fmt.Errorf("write database %s: %w", db.path, ErrReadOnly)

@@ -1,4 +1,5 @@
-// Package treetest has people for the tests of the tree: identities with fixed keys, that sign references.
+// Package treetest has people for the tests of the tree: identities with fixed keys, that sign
+// references.
 package treetest
 
 import (
@@ -14,7 +15,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// A Signer is an identity whose keys follow from a number, so that what it signs is the same in every run.
+// A Signer is an identity whose keys follow from a number, so that what it signs is the same in
+// every run.
 type Signer struct {
 	Document identity.Document
 	key      ed25519.PrivateKey
@@ -46,9 +48,9 @@ func Shared(path string) reference.Founding {
 	return reference.Founding{Policy: reference.SharedPolicy, Path: path}
 }
 
-// Layer returns a reference of s for a shared directory, signed, as the next after previous; nil is
-// none. Time tells references apart that would be the same otherwise. The identity document and the history
-// are put into blocks.
+// Layer returns a reference of s for a shared directory, signed, as the next after previous; nil
+// is none. Time tells references apart that would be the same otherwise. The identity document
+// and the history are put into blocks.
 func (s *Signer) Layer(ctx context.Context, blocks store.Blocks, f reference.Founding, previous *reference.Reference, time uint64) (*reference.Reference, error) {
 	if err := blocks.Put(ctx, s.Document.Block()); err != nil {
 		return nil, err

@@ -1,23 +1,23 @@
-// Package embedded keeps blocks in a repository folder: an SQLite database with the index and the small
-// blocks, and a folder of segment files with the others. Any number of processes may have the
-// same store open; there is no daemon, and readers never wait.
+// Package embedded keeps blocks in a repository folder: an SQLite database with the index and the
+// small blocks, and a folder of segment files with the others. Any number of processes may have
+// the same store open; there is no daemon, and readers never wait.
 //
 // # Tables
 //
 //	block(hash BLOB UNIQUE, segment INTEGER, offset INTEGER, length INTEGER, data BLOB)
 //	segment(id INTEGER PRIMARY KEY, name TEXT UNIQUE)
 //
-// A row of block is a block; there are no others. hash is its SHA-256 and length its size in bytes, at
-// most 2 MiB. If segment is NULL, data has the bytes. Otherwise data is NULL, and the bytes are
-// at offset in the file of the segment with that id. The codec of a CID is not kept: CIDs that
-// differ in version or codec share a block.
+// A row of block is a block; there are no others. hash is its SHA-256 and length its size in
+// bytes, at most 2 MiB. If segment is NULL, data has the bytes. Otherwise data is NULL, and the
+// bytes are at offset in the file of the segment with that id. The codec of a CID is not kept:
+// CIDs that differ in version or codec share a block.
 //
 // # Segment files
 //
 // A segment file is written by one [Writer] and by no other, and never again once that has ended.
-// Its name is 32 lower-case hexadecimal digits, drawn at random so that it is new in every process and every copy
-// of the folder, and ".seg". It begins with the 16 bytes "archivecache-s1\n". Then follow
-// records without gaps:
+// Its name is 32 lower-case hexadecimal digits, drawn at random so that it is new in every
+// process and every copy of the folder, and ".seg". It begins with the 16 bytes
+// "archivecache-s1\n". Then follow records without gaps:
 //
 //	32 bytes   SHA-256 of the block
 //	 4 bytes   length of the block, big-endian
@@ -29,14 +29,14 @@
 //
 // # Order of writing
 //
-// A segment file is synced, and its name in the folder, before a row that names it is committed. So a row
-// that can be seen has its bytes on the disk. Rows of a long batch are committed a part at a
-// time, and only the last commit of a batch is durable: it makes all before it durable too.
+// A segment file is synced, and its name in the folder, before a row that names it is committed.
+// So a row that can be seen has its bytes on the disk. Rows of a long batch are committed a part
+// at a time, and only the last commit of a batch is durable: it makes all before it durable too.
 //
 // # Small and large
 //
-// Blocks under 1 KiB go into the database. So do all blocks of a batch in which the others have less than
-// 64 KiB together: that saves a file and the wait for its sync.
+// Blocks under 1 KiB go into the database. So do all blocks of a batch in which the others have
+// less than 64 KiB together: that saves a file and the wait for its sync.
 package embedded
 
 import (
@@ -75,9 +75,9 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// New returns the store in db, with its segment files in the folder segmentDir. It makes its tables if
-// they are missing; the folder is made when it is needed. db stays the caller's, who closes it
-// after the store.
+// New returns the store in db, with its segment files in the folder segmentDir. It makes its
+// tables if they are missing; the folder is made when it is needed. db stays the caller's, who
+// closes it after the store.
 func New(db *sqlite.DB, segmentDir string) (*Store, error) {
 	dir, err := filepath.Abs(segmentDir)
 	if err != nil {
@@ -116,8 +116,8 @@ type row struct {
 	data           []byte
 }
 
-// Get returns the bytes of the block c, verified, or a [*store.MissingError]. If what is stored are other
-// bytes, or too few, the error is a [*store.MismatchError] and says where they are.
+// Get returns the bytes of the block c, verified, or a [*store.MissingError]. If what is stored
+// are other bytes, or too few, the error is a [*store.MismatchError] and says where they are.
 func (s *Store) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	if data, ok := store.Identity(c); ok {
 		return data, nil
@@ -167,7 +167,8 @@ func (s *Store) find(ctx context.Context, d store.Digest) (r row, found bool, er
 	return r, found, err
 }
 
-// Has says for each CID whether its block is here, all as of one moment. It does not look at the bytes.
+// Has says for each CID whether its block is here, all as of one moment. It does not look at the
+// bytes.
 func (s *Store) Has(ctx context.Context, cids []cid.Cid) ([]bool, error) {
 	has := make([]bool, len(cids))
 	digests := make([]store.Digest, len(cids))
@@ -234,8 +235,8 @@ func (s *Store) Stat(ctx context.Context) (Stat, error) {
 	return st, nil
 }
 
-// All yields the digests of all blocks in ascending order, reading a thousand at a time. A block that is
-// added meanwhile may be among them or not. After an error it ends.
+// All yields the digests of all blocks in ascending order, reading a thousand at a time. A block
+// that is added meanwhile may be among them or not. After an error it ends.
 func (s *Store) All(ctx context.Context) iter.Seq2[store.Digest, error] {
 	return func(yield func(store.Digest, error) bool) {
 		var after []byte

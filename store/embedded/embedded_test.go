@@ -367,7 +367,8 @@ func TestDamagedDatabase(t *testing.T) {
 	}
 }
 
-// TestCopiedFolder opens a copy of a folder while the first has a writer that wrote and did not commit.
+// TestCopiedFolder opens a copy of a folder while the first has a writer that wrote and did not
+// commit.
 func TestCopiedFolder(t *testing.T) {
 	dir := t.TempDir()
 	s := openIn(t, dir)

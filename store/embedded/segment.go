@@ -20,9 +20,11 @@ const (
 	segmentMagic  = "archivecache-s1\n"
 	segmentSuffix = ".seg"
 	recordHead    = 32 + 4
-	// segmentBuffer is what is collected for one write, in bytes. Larger blocks are written as they are.
+	// segmentBuffer is what is collected for one write, in bytes. Larger blocks are written as
+	// they are.
 	segmentBuffer = 256 << 10
-	// writeBack is after how many bytes the disk is told to begin, so that the sync at the end is short.
+	// writeBack is after how many bytes the disk is told to begin, so that the sync at the end is
+	// short.
 	writeBack = 8 << 20
 )
 

@@ -18,9 +18,11 @@ import (
 const (
 	// smallBlock is the size in bytes below which a block goes into the database.
 	smallBlock = 1 << 10
-	// smallBatch is how many bytes in larger blocks a batch may have to go into the database with them.
+	// smallBatch is how many bytes in larger blocks a batch may have to go into the database with
+	// them.
 	smallBatch = 64 << 10
-	// maxRows and maxInline are how many blocks, and how many bytes of them, wait for a commit in between.
+	// maxRows and maxInline are how many blocks, and how many bytes of them, wait for a commit in
+	// between.
 	maxRows   = 16 << 10
 	maxInline = 8 << 20
 	// maxSegment is the size in bytes from which a Writer begins another segment file.
@@ -35,8 +37,8 @@ type item struct {
 	length int
 }
 
-// A Writer is a [store.Writer] of a [Store]. It is safe for use by several goroutines. It keeps some
-// ten MiB in memory at most, besides what its caller holds.
+// A Writer is a [store.Writer] of a [Store]. It is safe for use by several goroutines. It keeps
+// some ten MiB in memory at most, besides what its caller holds.
 type Writer struct {
 	store *Store
 
@@ -61,8 +63,8 @@ func (s *Store) NewWriter() *Writer {
 	return &Writer{store: s, known: make(map[store.Digest]bool)}
 }
 
-// Put takes a block that its caller has hashed or verified: the bytes are not hashed again here, and
-// a wrong block would be found by each of its readers, for good. A block that is there
+// Put takes a block that its caller has hashed or verified: the bytes are not hashed again here,
+// and a wrong block would be found by each of its readers, for good. A block that is there
 // already is not stored again. Blocks over [store.MaxBlock] are refused.
 func (w *Writer) Put(ctx context.Context, b store.Block) error {
 	d, keep, err := store.Check(b)
@@ -86,6 +88,32 @@ func (w *Writer) Put(ctx context.Context, b store.Block) error {
 		return fmt.Errorf("put block %s: %w", b.Cid, err)
 	}
 	return nil
+}
+
+// PutBorrowed is Put, but it is done with b.Data when it returns: the caller may use the buffer
+// again.
+func (w *Writer) PutBorrowed(ctx context.Context, b store.Block) error {
+	if len(b.Data) < smallBatch {
+		b.Data = bytes.Clone(b.Data)
+		return w.Put(ctx, b)
+	}
+	err := w.Put(ctx, b) // it goes into the segment at once
+	if err != nil {
+		w.keepBytes(b)
+	}
+	return err
+}
+
+// keepBytes makes the bytes of a block that a failed PutBorrowed left waiting ours.
+func (w *Writer) keepBytes(b store.Block) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d, err := store.DigestOf(b.Cid)
+	for i := range w.queue {
+		if err == nil && w.queue[i].digest == d {
+			w.queue[i].data = bytes.Clone(w.queue[i].data)
+		}
+	}
 }
 
 func (w *Writer) add(it item) {
@@ -187,11 +215,11 @@ func (w *Writer) nextSegment(ctx context.Context) error {
 // Commit may be tried again.
 func (w *Writer) Commit(ctx context.Context) error { return w.CommitWith(ctx, nil) }
 
-// CommitWith commits the blocks and what fn does to the database in one durable transaction, or nothing of it.
-// fn may be nil. An error of fn is returned as it is. After an error the blocks still wait, so that it may
-// be tried again; of a large batch some may be in the store before CommitWith is called, which
-// does no harm. fn must not use this Writer, nor begin another write to the same database; a Get
-// of the Store within fn does not see what fn or this commit writes.
+// CommitWith commits the blocks and what fn does to the database in one durable transaction, or
+// nothing of it. fn may be nil. An error of fn is returned as it is. After an error the blocks
+// still wait, so that it may be tried again; of a large batch some may be in the store before
+// CommitWith is called, which does no harm. fn must not use this Writer, nor begin another write
+// to the same database; a Get of the Store within fn does not see what fn or this commit writes.
 func (w *Writer) CommitWith(ctx context.Context, fn func(*sqlite3.Conn) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Diff calls fn for every key whose value differs between the maps a and b, with the two values; nil is
-// no value. An undefined CID is the empty map. Parts that both maps share are
-// not read, so the cost follows the difference.
+// Diff calls fn for every key whose value differs between the maps a and b, with the two values;
+// nil is no value. An undefined CID is the empty map. Parts that both maps share are not read, so
+// the cost follows the difference.
 func Diff(ctx context.Context, blocks store.Getter, position Position, a, b cid.Cid,
 	fn func(key []byte, old, new dagcbor.Raw) error) error {
 	old, new := NewMap(blocks, position, a), NewMap(blocks, position, b)

@@ -78,8 +78,8 @@ func (l Log) At(ctx context.Context, blocks store.Getter, i uint64) ([]byte, err
 	}
 }
 
-// Extends reports whether l begins with all that prefix holds. Nodes that are full are compared by their CIDs, so
-// few blocks are read however long the logs are.
+// Extends reports whether l begins with all that prefix holds. Nodes that are full are compared
+// by their CIDs, so few blocks are read however long the logs are.
 func (l Log) Extends(ctx context.Context, blocks store.Getter, prefix Log) (bool, error) {
 	if prefix.Length == 0 || prefix.Length > l.Length {
 		return prefix.Length == 0, nil
@@ -104,7 +104,8 @@ func (l Log) Extends(ctx context.Context, blocks store.Getter, prefix Log) (bool
 	return extends(ctx, blocks, high, low, span, prefix.Length)
 }
 
-// extends compares two nodes at the same place, whose children span the given number of hashes each; low has n.
+// extends compares two nodes at the same place, whose children span the given number of hashes
+// each; low has n.
 func extends(ctx context.Context, blocks store.Getter, high, low logNode, span, n uint64) (bool, error) {
 	children, full := int((n+span-1)/span), int(n/span)
 	if span == 1 {
@@ -217,7 +218,8 @@ func newPath(ctx context.Context, blocks store.Blocks, span uint64, hash []byte)
 	return logNode{Nodes: []dagcbor.Link{{Cid: c}}}, err
 }
 
-// logSpan returns how many hashes each child of the root of a log of that length spans: a power of 32.
+// logSpan returns how many hashes each child of the root of a log of that length spans: a power
+// of 32.
 func logSpan(length uint64) uint64 {
 	span := uint64(1)
 	for span*logWidth < length {

@@ -7,16 +7,16 @@
 // ([Split]) the first 16 bytes of the SHA-256 of each part, so that keys with the same
 // first part stand together. The position is read as 64 digits of four bits, high one first.
 //
-// A map of at most [LeafSize] entries is a leaf; a larger one is a branch with a child for each first digit
-// that occurs, and each child again a leaf or a branch over the next digit. At depth 64 there
-// are only leaves. So the shape, and with it the CID, follows from the entries alone, not
-// from the order in which they came or went. In DAG-CBOR:
+// A map of at most [LeafSize] entries is a leaf; a larger one is a branch with a child for each
+// first digit that occurs, and each child again a leaf or a branch over the next digit. At depth
+// 64 there are only leaves. So the shape, and with it the CID, follows from the entries alone,
+// not from the order in which they came or went. In DAG-CBOR:
 //
 //	leaf    {"entries": [[key, value], ...]}     sorted by key, bytewise; only the empty map has none
 //	branch  {"count": n, "children": {"digits": d, "links": [link, ...]}}
 //
-// n is the number of entries below, d has bit i set if there is a child for digit i, and the links stand in the order
-// of their digits. A value is any DAG-CBOR value.
+// n is the number of entries below, d has bit i set if there is a child for digit i, and the
+// links stand in the order of their digits. A value is any DAG-CBOR value.
 //
 // A reader checks that every key stands where its position puts it, so that a small set
 // of hostile blocks cannot unfold to an endless map.

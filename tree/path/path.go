@@ -1,8 +1,9 @@
 // Package path has the names and paths of the tree.
 //
 // A name is 1 to 255 bytes without a slash and NUL, and neither "." nor "..". A path is at most
-// 256 names with single slashes between them, such as root/forum/2024; it has no slash at its ends. The empty path is the
-// top of the tree. The bytes are compared as they are: no case folding, no Unicode normalisation.
+// 256 names with single slashes between them, such as root/forum/2024; it has no slash at its
+// ends. The empty path is the top of the tree. The bytes are compared as they are: no case
+// folding, no Unicode normalisation.
 package path
 
 import (
@@ -21,7 +22,8 @@ const (
 // ErrInvalid is a text that is no name or no path.
 var ErrInvalid = errors.New("invalid path")
 
-// A Path is a path; [Parse] is the way to make one from a text. The zero Path is the top of the tree.
+// A Path is a path; [Parse] is the way to make one from a text. The zero Path is the top of the
+// tree.
 type Path struct{ text string }
 
 // Parse reads a path. A slash at the end, as shells complete it, is taken off.

@@ -57,8 +57,9 @@ func Compare(ctx context.Context, blocks store.Getter, known, offered *Reference
 	return Forked, nil
 }
 
-// continues returns yes if high continues low, and Forked if not. A history that is not well formed is the same for everybody
-// who reads it, so it continues nothing; one that cannot be read now says nothing.
+// continues returns yes if high continues low, and Forked if not. A history that is not well
+// formed is the same for everybody who reads it, so it continues nothing; one that cannot be read
+// now says nothing.
 func continues(ctx context.Context, blocks store.Getter, high, low *Reference, lowHash []byte, yes Order) (Order, error) {
 	ok, err := high.holds(ctx, blocks, low, lowHash, yes == Stale)
 	switch {
@@ -72,9 +73,10 @@ func continues(ctx context.Context, blocks store.Getter, high, low *Reference, l
 	return yes, nil
 }
 
-// holds reports whether the history of r holds low and all that the history of low holds. Without the second
-// an author could list two references that do not continue each other, and who has met both in passing
-// would know of a fork that others do not. If lenient is set, the history of low may be missing.
+// holds reports whether the history of r holds low and all that the history of low holds. Without
+// the second an author could list two references that do not continue each other, and who has met
+// both in passing would know of a fork that others do not. If lenient is set, the history of low
+// may be missing.
 func (r *Reference) holds(ctx context.Context, blocks store.Getter, low *Reference, lowHash []byte, lenient bool) (bool, error) {
 	place, err := low.position(ctx, blocks)
 	if err != nil {
@@ -119,8 +121,8 @@ func (r *Reference) Log(ctx context.Context, blocks store.Getter) (merkle.Log, e
 	return log, nil
 }
 
-// Continue sets the sequence and history of r, a reference that is yet to be signed, to be the next after previous;
-// nil is none, which makes r the first.
+// Continue sets the sequence and history of r, a reference that is yet to be signed, to be the
+// next after previous; nil is none, which makes r the first.
 func (r *Reference) Continue(ctx context.Context, blocks store.Blocks, previous *Reference) error {
 	r.Sequence, r.History = 1, nil
 	if previous == nil {

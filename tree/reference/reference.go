@@ -3,8 +3,9 @@
 //
 // # Fields
 //
-// A reference is a DAG-CBOR map (package dagcbor has the rules of spelling). Every policy has a fixed set of
-// fields; "." stands in front of each name, so that no name of a user is ever one of them.
+// A reference is a DAG-CBOR map (package dagcbor has the rules of spelling). Every policy has a
+// fixed set of fields; "." stands in front of each name, so that no name of a user is ever one of
+// them.
 //
 //	field       type        node_v1  owned_directory_v1  shared_directory_v1
 //	.policy     text        yes      yes                 yes
@@ -24,23 +25,26 @@
 //	.seen       link        if any   -                   -      map of identity -> newest node seen of it
 //	.proofs     link        if any   -                   -      map of the pairs of references that prove forks
 //
-// The founding document of a directory is {".policy", ".path", ".owner" if it is an owned one, ".salt" (16 bytes)
-// if one is needed}; the directory id is the CID of that map. So an owned directory belongs to its owner for
-// good, and whoever founds a shared directory with the same path and no salt founds the same directory.
+// The founding document of a directory is {".policy", ".path", ".owner" if it is an owned one,
+// ".salt" (16 bytes) if one is needed}; the directory id is the CID of that map. So an owned
+// directory belongs to its owner for good, and whoever founds a shared directory with the same
+// path and no salt founds the same directory.
 //
 // # Signature
 //
-// What is signed is the DSSE pre-authentication encoding of the type application/vnd.archivecache.<policy> and the
-// canonical DAG-CBOR of every field but .signature. The hash of a reference is the SHA-256 of
-// all of its fields, .signature included, and its block is that encoding under codec dag-cbor.
+// What is signed is the DSSE pre-authentication encoding of the type
+// application/vnd.archivecache.<policy> and the canonical DAG-CBOR of every field but .signature.
+// The hash of a reference is the SHA-256 of all of its fields, .signature included, and its block
+// is that encoding under codec dag-cbor.
 //
 // # Order
 //
-// The references of one author for one directory are ordered by (epoch, sequence). The history of a reference
-// lists the hashes of all earlier ones (package merkle has the format of the log). Of two
-// references the higher is newer if its history begins with the history of the lower one, and the hash of the lower one
-// stands right behind that. If not, or if a history is not well formed, the author has forked the directory.
-// So the references that one can continue form a chain, and it does not matter which of them somebody met, nor in which order.
+// The references of one author for one directory are ordered by (epoch, sequence). The history of
+// a reference lists the hashes of all earlier ones (package merkle has the format of the log). Of
+// two references the higher is newer if its history begins with the history of the lower one, and
+// the hash of the lower one stands right behind that. If not, or if a history is not well formed,
+// the author has forked the directory. So the references that one can continue form a chain, and
+// it does not matter which of them somebody met, nor in which order.
 package reference
 
 import (

@@ -59,7 +59,8 @@ func samples(t testing.TB) map[string]*reference.Reference {
 	return all
 }
 
-// TestVectors holds what is written against text files: JSON, DAG-CBOR in hexadecimal digits, and its SHA-256.
+// TestVectors holds what is written against text files: JSON, DAG-CBOR in hexadecimal digits, and
+// its SHA-256.
 func TestVectors(t *testing.T) {
 	for name, r := range samples(t) {
 		text, err := r.JSON()
@@ -112,7 +113,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestDamage changes every byte of a reference, and cuts it at every one: none of that is both readable and signed.
+// TestDamage changes every byte of a reference, and cuts it at every one: none of that is both
+// readable and signed.
 func TestDamage(t *testing.T) {
 	doc := treetest.NewSigner(1).Document
 	for name, r := range samples(t) {

@@ -18,7 +18,8 @@ import (
 var (
 	// ErrWrongOwner is a reference that is checked against somebody else's identity.
 	ErrWrongOwner = errors.New("not signed by the owner")
-	// ErrUnknownKey is a reference under a key that the owner's identity does not have in that epoch.
+	// ErrUnknownKey is a reference under a key that the owner's identity does not have in that
+	// epoch.
 	ErrUnknownKey = errors.New("signed with a key that the identity does not have")
 )
 

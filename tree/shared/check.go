@@ -13,10 +13,11 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Check reads what differs between two layers of one author and returns an error if they are not fit for a view: a node
-// that is malformed; directories that are deeper than paths may be; and directories that are not in their one
-// form, since the view of a directory that one layer alone has is that directory itself. What old has
-// was checked before; the zero Layer is none. The blocks have to be here.
+// Check reads what differs between two layers of one author and returns an error if they are not
+// fit for a view: a node that is malformed; directories that are deeper than paths may be; and
+// directories that are not in their one form, since the view of a directory that one layer alone
+// has is that directory itself. What old has was checked before; the zero Layer is none. The
+// blocks have to be here.
 func Check(ctx context.Context, blocks store.Getter, old, now Layer) error {
 	if err := checkFiles(ctx, blocks, old.Files, now.Files, 0); err != nil {
 		return err

@@ -8,7 +8,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// A Conflict is a version that is shown under a name of its own because another one has the plain name.
+// A Conflict is a version that is shown under a name of its own because another one has the plain
+// name.
 type Conflict struct {
 	Path    string // as shown, relative to the directory
 	Plain   string // the path that it is a version of
@@ -17,7 +18,8 @@ type Conflict struct {
 	Content cid.Cid
 }
 
-// Conflicts calls fn for every conflict in the directory; view is what it shows. Only where several layers meet it has to look.
+// Conflicts calls fn for every conflict in the directory; view is what it shows. Only where
+// several layers meet it has to look.
 func Conflicts(ctx context.Context, blocks store.Blocks, d Directory, view cid.Cid, fn func(Conflict) error) error {
 	v := &viewer{newReader(blocks)}
 	return v.conflicts(ctx, newLevel(d.ID, d.Layers), view, fn)

@@ -40,8 +40,9 @@ func (e *Editor) delete(ctx context.Context, at place, name string, edits *edits
 	return nil
 }
 
-// survivor returns the id of a version that is left standing when those with the given content are deleted; nil if there is
-// none. It is not one that these hide in turn, for then the mark would hide nothing.
+// survivor returns the id of a version that is left standing when those with the given content
+// are deleted; nil if there is none. It is not one that these hide in turn, for then the mark
+// would hide nothing.
 func (g *group) survivor(content cid.Cid) VersionID {
 	out := g.arrows()
 	hidden := map[string]bool{}
@@ -58,8 +59,8 @@ func (g *group) survivor(content cid.Cid) VersionID {
 	return nil
 }
 
-// remove takes away what g shows with the given content: the author's own version goes, the others get
-// marks by the version id, which may be nil.
+// remove takes away what g shows with the given content: the author's own version goes, the
+// others get marks by the version id, which may be nil.
 func (e *Editor) remove(g *group, content cid.Cid, by VersionID, edits *edits) {
 	if g.of(e.author).entry.Cid.Equals(content) {
 		e.leave(g, edits)
@@ -67,8 +68,8 @@ func (e *Editor) remove(g *group, content cid.Cid, by VersionID, edits *edits) {
 	e.hideOthers(g, content, by, edits)
 }
 
-// hideOthers adds marks by the version id on all versions of g with the given content, but the author's own,
-// and on what those hid.
+// hideOthers adds marks by the version id on all versions of g with the given content, but the
+// author's own, and on what those hid.
 func (e *Editor) hideOthers(g *group, content cid.Cid, by VersionID, edits *edits) {
 	r := edits.record(g, e.author)
 	r.Hides = slices.Clone(r.Hides)
@@ -130,8 +131,8 @@ func (e *Editor) deleteDir(ctx context.Context, at, sub place, g *group, edits *
 	return nil
 }
 
-// deleteAll removes all that is visible under name, as part of deleting the directory. Conflict names are passed
-// over: what they show belongs to the group of another name.
+// deleteAll removes all that is visible under name, as part of deleting the directory. Conflict
+// names are passed over: what they show belongs to the group of another name.
 func (e *Editor) deleteAll(ctx context.Context, at place, name string, edits *edits) error {
 	g, err := e.group(ctx, at.level, name)
 	if err != nil {

@@ -46,10 +46,10 @@ func NewEditor(blocks store.Blocks, d Directory, view, author cid.Cid) *Editor {
 	}
 }
 
-// Put returns the author's layer after writing e, a file, symlink or directory, to names below the directory.
-// What was visible there and is another file is replaced. A directory is written
-// into the one that is there: with keep, what it lacks stays; without, the author's own files that
-// it lacks are deleted, and those of others stay. No names at all are the directory itself.
+// Put returns the author's layer after writing e, a file, symlink or directory, to names below
+// the directory. What was visible there and is another file is replaced. A directory is written
+// into the one that is there: with keep, what it lacks stays; without, the author's own files
+// that it lacks are deleted, and those of others stay. No names at all are the directory itself.
 func (e *Editor) Put(ctx context.Context, names []string, entry unixfs.Entry, keep bool) (Layer, error) {
 	if len(names) == 0 {
 		if kind, err := e.kind(ctx, entry.Cid); err != nil || kind != unixfs.Directory {
@@ -70,8 +70,8 @@ func (e *Editor) Delete(ctx context.Context, names []string) (Layer, error) {
 	})
 }
 
-// A place is a level with what it shows; met says that a directory above was removed here before, so that
-// new versions need a nonce.
+// A place is a level with what it shows; met says that a directory above was removed here before,
+// so that new versions need a nonce.
 type place struct {
 	level
 	view  cid.Cid
@@ -140,7 +140,8 @@ func (e *Editor) descend(ctx context.Context, at place, names []string, create b
 	return e.apply(ctx, at.of(e.author), edits)
 }
 
-// sub returns the place of the directory with the name of g. Its view is undefined if there is none.
+// sub returns the place of the directory with the name of g. Its view is undefined if there is
+// none.
 func (e *Editor) sub(ctx context.Context, at place, g *group) (place, error) {
 	sub := place{level: g.below, met: at.met}
 	sub.path = at.childPath(g.name)
@@ -210,7 +211,8 @@ func (e *Editor) apply(ctx context.Context, layer Layer, edits *edits) (Layer, e
 	return layer, nil
 }
 
-// behind returns the group and the version that are shown under a conflict name; nil if name is not one.
+// behind returns the group and the version that are shown under a conflict name; nil if name is
+// not one.
 func (e *Editor) behind(ctx context.Context, at place, name string) (*group, version, error) {
 	plain, cut, ok := plainName(name)
 	if !ok {

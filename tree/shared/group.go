@@ -70,8 +70,8 @@ func (r *reader) kind(ctx context.Context, c cid.Cid) (unixfs.Kind, error) {
 	return info.Kind, nil
 }
 
-// hide marks the versions that are hidden. Marks are arrows from the version they are by to the one they are on;
-// a version is not hidden by one that it has a way to itself.
+// hide marks the versions that are hidden. Marks are arrows from the version they are by to the
+// one they are on; a version is not hidden by one that it has a way to itself.
 func (g *group) hide() {
 	out := g.arrows()
 	by := map[string][]VersionID{} // version -> what hides it; nil for a deletion

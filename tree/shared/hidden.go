@@ -18,7 +18,8 @@ type HiddenVersion struct {
 	Content cid.Cid
 }
 
-// Hidden calls fn for every version of the directory that is hidden. Only where there are marks it has to look.
+// Hidden calls fn for every version of the directory that is hidden. Only where there are marks
+// it has to look.
 func Hidden(ctx context.Context, blocks store.Blocks, d Directory, fn func(HiddenVersion) error) error {
 	return newReader(blocks).hidden(ctx, newLevel(d.ID, d.Layers), fn)
 }

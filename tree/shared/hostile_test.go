@@ -57,8 +57,8 @@ func TestRecordsRefused(t *testing.T) {
 	}
 }
 
-// hostileMarks returns a tree of marks with n marks on versions of one name, each by the one before, so that
-// they form one long way, from first to last.
+// hostileMarks returns a tree of marks with n marks on versions of one name, each by the one
+// before, so that they form one long way, from first to last.
 func (w *world) hostileMarks(n int, first, last VersionID) (cid.Cid, record) {
 	id := func(i int) VersionID {
 		switch i {
@@ -82,7 +82,8 @@ func (w *world) hostileMarks(n int, first, last VersionID) (cid.Cid, record) {
 	return c, r
 }
 
-// TestManyMarks gives authors as many marks on one name as a block takes, and merges, replaces and replays them.
+// TestManyMarks gives authors as many marks on one name as a block takes, and merges, replaces
+// and replays them.
 func TestManyMarks(t *testing.T) {
 	w := newWorld(t)
 	const marks = 20_000
@@ -117,7 +118,8 @@ func TestManyMarks(t *testing.T) {
 	}
 }
 
-// TestEndlessMarks unfolds a small set of blocks to a tree of marks with 2^200 names; the time is bounded by the caller.
+// TestEndlessMarks unfolds a small set of blocks to a tree of marks with 2^200 names; the time is
+// bounded by the caller.
 func TestEndlessMarks(t *testing.T) {
 	w := newWorld(t)
 	below := cid.Undef

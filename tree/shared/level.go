@@ -145,8 +145,8 @@ func (r *reader) parts(ctx context.Context, l level, name string) ([]part, error
 	return parts, nil
 }
 
-// below returns the level of the directory with the given name, made of those parts that are directories
-// or have marks for one.
+// below returns the level of the directory with the given name, made of those parts that are
+// directories or have marks for one.
 func (l level) below(name string, parts []part) level {
 	sub := level{directory: l.directory, path: l.childPath(name)}
 	for _, p := range parts {
@@ -161,7 +161,8 @@ func (l level) below(name string, parts []part) level {
 	return sub
 }
 
-// changed calls fn for every name under which the layers of two levels differ; names may come more than once.
+// changed calls fn for every name under which the layers of two levels differ; names may come
+// more than once.
 func (r *reader) changed(ctx context.Context, old, new level, fn func(name string)) error {
 	for _, l := range new.layers {
 		if err := r.changedLayer(ctx, old.of(l.Author), l, fn); err != nil {

@@ -24,8 +24,8 @@ type record struct {
 	Below *dagcbor.Link `cbor:"below,omitempty"`
 }
 
-// A Mark hides a version. By is the version that replaced it or that was left standing; without it the version was
-// deleted.
+// A Mark hides a version. By is the version that replaced it or that was left standing; without
+// it the version was deleted.
 type Mark struct {
 	Version VersionID `cbor:"version"`
 	By      VersionID `cbor:"by,omitempty"`

@@ -51,7 +51,8 @@ func (w *world) file(content string) unixfs.Entry {
 	return unixfs.Entry{Cid: b.Cid, Tsize: uint64(len(b.Data))}
 }
 
-// tree returns a directory with files; the keys are paths. A path that ends in a slash is an empty directory.
+// tree returns a directory with files; the keys are paths. A path that ends in a slash is an
+// empty directory.
 func (w *world) tree(files map[string]string) unixfs.Entry {
 	ctx := context.Background()
 	below := map[string]map[string]string{}
@@ -98,7 +99,8 @@ func (w *world) view(d Directory) cid.Cid {
 	return c
 }
 
-// list returns the files, symlinks and empty directories below dir; the paths of the latter end in a slash.
+// list returns the files, symlinks and empty directories below dir; the paths of the latter end
+// in a slash.
 func (w *world) list(dir cid.Cid) map[string]cid.Cid {
 	found := map[string]cid.Cid{}
 	if dir.Defined() {
@@ -150,8 +152,8 @@ func (w *world) walkMarks(tree cid.Cid, prefix string, found map[string]record) 
 	}))
 }
 
-// model returns what the directory shows, as list would, by the rules alone: sets of versions and of marks
-// for each path, and no trees, shortcuts or differences.
+// model returns what the directory shows, as list would, by the rules alone: sets of versions and
+// of marks for each path, and no trees, shortcuts or differences.
 func (w *world) model(d Directory) map[string]cid.Cid {
 	var layers []plainLayer
 	for _, l := range d.Layers {

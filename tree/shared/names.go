@@ -12,9 +12,10 @@ import (
 const minDigits = 8
 
 // ConflictName returns the name under which something is shown whose plain name is taken:
-// stem~hhhhhhhh.ext, with as many digits of id as it takes until no name is the same. The extension starts at the
-// last dot that is not the first character. A stem that is too long is cut between characters; such a name has all digits of
-// the id, so that two long names never meet in one. It returns "" if every such name is taken.
+// stem~hhhhhhhh.ext, with as many digits of id as it takes until no name is the same. The
+// extension starts at the last dot that is not the first character. A stem that is too long is
+// cut between characters; such a name has all digits of the id, so that two long names never meet
+// in one. It returns "" if every such name is taken.
 func ConflictName(name string, id []byte, taken func(string) (bool, error)) (string, error) {
 	digits := hex.EncodeToString(id)
 	for n := minDigits; n <= len(digits); n++ {
@@ -47,8 +48,8 @@ func splitExt(name string) (stem, ext string) {
 	return name, ""
 }
 
-// cut returns the first bytes of s, at most n, without tearing a character; of what is not UTF-8 it leaves
-// at least n-3 bytes.
+// cut returns the first bytes of s, at most n, without tearing a character; of what is not UTF-8
+// it leaves at least n-3 bytes.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -61,8 +62,8 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// plainName returns the name whose conflict name may be the given one. If the stem may have been cut there are many such
-// names, and whole is true.
+// plainName returns the name whose conflict name may be the given one. If the stem may have been
+// cut there are many such names, and whole is true.
 func plainName(name string) (plain string, whole, ok bool) {
 	stem, ext := splitExt(name)
 	head, digits, ok := splitDigits(stem)

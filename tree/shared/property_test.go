@@ -191,8 +191,8 @@ func dirOf(path string) string {
 	return path[:strings.LastIndexByte(path, '/')+1]
 }
 
-// checkKept fails if content that was visible before is not visible in the same directory after, under whatever
-// name, unless it was meant to go.
+// checkKept fails if content that was visible before is not visible in the same directory after,
+// under whatever name, unless it was meant to go.
 func (g *game) checkKept(before, after map[string]cid.Cid, gone func(path string) bool) {
 	type place struct {
 		dir string
@@ -217,7 +217,8 @@ func (g *game) sync(p *person) {
 	}
 }
 
-// TestViewIsAFunctionOfTheLayers lets people edit a directory, each knowing some of what the others did.
+// TestViewIsAFunctionOfTheLayers lets people edit a directory, each knowing some of what the
+// others did.
 func TestViewIsAFunctionOfTheLayers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := newGame(t)

@@ -72,8 +72,8 @@ func (e *Editor) putFile(ctx context.Context, at place, g *group, entry unixfs.E
 	return err
 }
 
-// putBehind writes a file under a name that no version of it is shown under. The name may be the conflict name of a
-// version of another group, which is replaced then.
+// putBehind writes a file under a name that no version of it is shown under. The name may be the
+// conflict name of a version of another group, which is replaced then.
 func (e *Editor) putBehind(ctx context.Context, at place, g *group, entry unixfs.Entry, edits *edits) error {
 	base, v, err := e.behind(ctx, at, g.name)
 	if err != nil {
@@ -86,9 +86,9 @@ func (e *Editor) putBehind(ctx context.Context, at place, g *group, entry unixfs
 	return err
 }
 
-// write puts entry into the author's own slot of g and returns the id of the version. It has a nonce if anything was
-// known under that name before. Rest are the versions that stay beside it: the nonce is
-// chosen so that the new one has the lowest id and with it the plain name.
+// write puts entry into the author's own slot of g and returns the id of the version. It has a
+// nonce if anything was known under that name before. Rest are the versions that stay beside it:
+// the nonce is chosen so that the new one has the lowest id and with it the plain name.
 func (e *Editor) write(at place, g *group, entry unixfs.Entry, rest []version, edits *edits) (VersionID, error) {
 	r := edits.record(g, e.author)
 	r.Nonce = nil
@@ -120,8 +120,8 @@ func (e *Editor) ownHidden(g *group) bool {
 	return slices.ContainsFunc(g.versions, func(v version) bool { return v.author.Equals(e.author) && v.hidden })
 }
 
-// ownShown reports whether the author has a version in g that is not hidden. A directory with something in it is
-// no version.
+// ownShown reports whether the author has a version in g that is not hidden. A directory with
+// something in it is no version.
 func (e *Editor) ownShown(g *group) bool {
 	return slices.ContainsFunc(g.versions, func(v version) bool { return v.author.Equals(e.author) && !v.hidden })
 }
@@ -177,7 +177,8 @@ func (e *Editor) putDir(ctx context.Context, at place, dir cid.Cid, keep bool) (
 		}
 		return nil
 	}
-	// What is written through a conflict name changes the group behind it, so the rest has to see it done.
+	// What is written through a conflict name changes the group behind it, so the rest has to see
+	// it done.
 	all := newEdits()
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if _, _, ok := plainName(name); !ok {

@@ -11,8 +11,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// ReplayMarks does to the tree of marks top what was done from base to mine, all three of one author. Marks only
-// come, never go, so what top has beside that stays.
+// ReplayMarks does to the tree of marks top what was done from base to mine, all three of one
+// author. Marks only come, never go, so what top has beside that stays.
 func ReplayMarks(ctx context.Context, blocks store.Blocks, base, mine, top cid.Cid) (cid.Cid, error) {
 	if top.Equals(base) || !top.Defined() {
 		return mine, nil

@@ -19,9 +19,9 @@ type Directory struct {
 	Layers []Layer
 }
 
-// View returns what the directory shows, as a UnixFS directory. It is a function of now alone: before and its view
-// only save work, which follows the difference of the two. Without them, before is
-// the zero Directory and its view undefined.
+// View returns what the directory shows, as a UnixFS directory. It is a function of now alone:
+// before and its view only save work, which follows the difference of the two. Without them,
+// before is the zero Directory and its view undefined.
 func View(ctx context.Context, blocks store.Blocks, before Directory, beforeView cid.Cid, now Directory) (cid.Cid, error) {
 	v := &viewer{reader: newReader(blocks)}
 	old := newLevel(before.ID, before.Layers)

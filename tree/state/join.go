@@ -92,7 +92,8 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 	return changes, err
 }
 
-// settled returns the root of s, which must not have edits; undefined if s is empty, whose block may not be written yet.
+// settled returns the root of s, which must not have edits; undefined if s is empty, whose block
+// may not be written yet.
 func (s *State) settled(ctx context.Context) (cid.Cid, error) {
 	if n, err := s.m.Len(ctx); err != nil || n == 0 {
 		return cid.Undef, err
@@ -156,7 +157,8 @@ func (s *State) Offer(ctx context.Context, rules Rules, r *reference.Reference) 
 	return s.join(ctx, rules, change, held, mark)
 }
 
-// refusal returns the change with an outcome that refuses it, or leaves it aside if only a block is missing.
+// refusal returns the change with an outcome that refuses it, or leaves it aside if only a block
+// is missing.
 func refusal(change Change, outcome Outcome, err error) Change {
 	change.Outcome, change.Err = outcome, err
 	if errors.Is(err, store.ErrNotFound) {

@@ -108,8 +108,8 @@ func (r *replica) get(slot reference.Slot) state.Value {
 	return v
 }
 
-// draw returns references of three authors for three directories. Each continues an earlier one of its slot or none,
-// so that there are forks, some of them long.
+// draw returns references of three authors for three directories. Each continues an earlier one
+// of its slot or none, so that there are forks, some of them long.
 func draw(t *rapid.T, blocks *store.Overlay) []*reference.Reference {
 	var all []*reference.Reference
 	bySlot := map[reference.Slot][]*reference.Reference{}
@@ -134,7 +134,8 @@ func draw(t *rapid.T, blocks *store.Overlay) []*reference.Reference {
 	return all
 }
 
-// expected returns the state that follows from all references, by the rule: the last one of a chain, else a fork.
+// expected returns the state that follows from all references, by the rule: the last one of a
+// chain, else a fork.
 func expected(t *rapid.T, blocks *store.Overlay, all []*reference.Reference, trusts func(cid.Cid) bool) cid.Cid {
 	ctx := context.Background()
 	s := state.Open(blocks, cid.Undef)
@@ -163,8 +164,8 @@ func expected(t *rapid.T, blocks *store.Overlay, all []*reference.Reference, tru
 	return c
 }
 
-// TestJoinConverges delivers the same references to replicas in any order, in groups, more than once, and by way of each
-// other's states: all end with the same state.
+// TestJoinConverges delivers the same references to replicas in any order, in groups, more than
+// once, and by way of each other's states: all end with the same state.
 func TestJoinConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		blocks := store.NewOverlay(store.NewMemory())

@@ -14,9 +14,9 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// A Proof is two references that show that their author forked a directory: both are signed,
-// have the same slot and the same epoch, and neither continues the other. A node carries the
-// proofs of the forks in its state in a Merkle map from slots to {"a": {...}, "b": {...}}, where a is the
+// A Proof is two references that show that their author forked a directory: both are signed, have
+// the same slot and the same epoch, and neither continues the other. A node carries the proofs of
+// the forks in its state in a Merkle map from slots to {"a": {...}, "b": {...}}, where a is the
 // one whose encoding is the lower one.
 type Proof struct {
 	A *reference.Reference `cbor:"a"`

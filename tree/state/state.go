@@ -1,7 +1,8 @@
 // Package state keeps the newest reference of every author for every directory, and joins
 // what two people know.
 //
-// A state is a Merkle map (package merkle, keys of two parts) from slots, (directory id, author), to values:
+// A state is a Merkle map (package merkle, keys of two parts) from slots, (directory id, author),
+// to values:
 //
 //	{"reference": {...}}                                       the newest reference known
 //	{"fork": {"directory": {...}, "epoch": n, "owner": link}}  the author has forked the directory in that epoch
@@ -15,10 +16,10 @@
 //	joined  5 (newer)            joined  3 (theirs is stale)  joined  fork
 //
 // A fork absorbs every reference of the same and of lower epochs. So for references whose
-// histories can be read, the join is the maximum of a partial order with the fork on top: commutative, associative
-// and idempotent. What arrives takes part only if its author is accepted here and the
-// signature is right; a fork that somebody reports takes part only with its proof, two references that are
-// signed and do not continue each other.
+// histories can be read, the join is the maximum of a partial order with the fork on top:
+// commutative, associative and idempotent. What arrives takes part only if its author is accepted
+// here and the signature is right; a fork that somebody reports takes part only with its proof,
+// two references that are signed and do not continue each other.
 //
 // Beside the state stands the mark of each slot: the newest reference that was ever recorded here,
 // kept outside the tree. What is offered is compared with the mark as well, so neither an undo nor
@@ -43,8 +44,8 @@ type Value struct {
 	Fork      *Fork                `cbor:"fork,omitempty"`
 }
 
-// A Fork says that an author has signed, in that epoch, two references for the directory that do not
-// continue each other.
+// A Fork says that an author has signed, in that epoch, two references for the directory that do
+// not continue each other.
 type Fork struct {
 	Directory reference.Founding `cbor:"directory"`
 	Epoch     uint64             `cbor:"epoch"`

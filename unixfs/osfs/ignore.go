@@ -28,9 +28,9 @@ const (
 //   - **/ at the beginning stands for any folders, /**/ for any or none between, and /** at the
 //     end for everything inside.
 //
-// A folder that is left out is left out whole: nothing below it can be taken back.
-// Unlike git, which lets such a line pass without effect, a pattern with a set that
-// does not end, an empty range or a backslash at the end is an error: nothing goes out because of a slip.
+// A folder that is left out is left out whole: nothing below it can be taken back. Unlike git,
+// which lets such a line pass without effect, a pattern with a set that does not end, an empty
+// range or a backslash at the end is an error: nothing goes out because of a slip.
 type Patterns struct {
 	list []pattern
 }

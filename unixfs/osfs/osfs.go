@@ -2,10 +2,10 @@
 //
 // What is kept of a file is its content, whether its owner may execute it, and on request its
 // modification time; of a symlink its target, never followed; of a folder its entries. Owners,
-// other permissions, hard links and extended attributes are not kept. Entries whose names begin with
-// a dot are as good as others (`ipfs add` leaves them out unless told otherwise), and so are
-// empty folders. The result depends on these things only, not on the order
-// in which the system lists a folder.
+// other permissions, hard links and extended attributes are not kept. Entries whose names begin
+// with a dot are as good as others (`ipfs add` leaves them out unless told otherwise), and so are
+// empty folders. The result depends on these things only, not on the order in which the system
+// lists a folder.
 //
 // Patterns that leave entries out are those of gitignore(5), see [Patterns].
 package osfs

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -361,7 +360,10 @@ func TestKuboFolder(t *testing.T) {
 	if want := repo.Run(t, "add", "--only-hash", "--hidden", "-Qr", src); got.Entry.Cid.String() != want {
 		t.Errorf("folder: %s, want %s", got.Entry.Cid, want)
 	}
-	file := filepath.Join(runtime.GOROOT(), "bin", "gofmt")
+	file, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	single, err := osfs.Import(ctx, new(memory), file, osfs.Options{})
 	if err != nil {
 		t.Fatal(err)
