@@ -105,6 +105,9 @@ func (r *Repo) Author(ctx context.Context, t *tree.Tree, at string) (cid.Cid, er
 		if err != nil {
 			return cid.Undef, err
 		}
+		if _, own := p.Below(IdentitiesPath); !own {
+			return cid.Undef, fmt.Errorf("%s: %w of your own; those stand below %s", p, ErrNotIdentity, IdentitiesPath)
+		}
 		return identityAt(ctx, t, p)
 	}
 	first, err := r.Setting(ctx, firstIdentity)

@@ -6,7 +6,10 @@ import (
 	"fmt"
 
 	"archivecache/tree"
+	"archivecache/tree/path"
 	"archivecache/tree/reference"
+
+	"github.com/ipfs/go-cid"
 )
 
 // Reasons why a thing has no reference.
@@ -38,7 +41,7 @@ func (r *Repo) newest(ctx context.Context, t *tree.Tree, thing *tree.Thing, auth
 	id := thing.Dir.Owner()
 	if thing.Dir.Shared() {
 		var err error
-		if id, err = r.Author(ctx, t, author); err != nil {
+		if id, err = r.anyAuthor(ctx, t, author); err != nil {
 			return nil, err
 		}
 	}
@@ -50,4 +53,13 @@ func (r *Repo) newest(ctx context.Context, t *tree.Tree, thing *tree.Thing, auth
 		return nil, ErrDraftOnly
 	}
 	return part.Reference, nil
+}
+
+// anyAuthor is Author that takes friends as well.
+func (r *Repo) anyAuthor(ctx context.Context, t *tree.Tree, at string) (cid.Cid, error) {
+	p, err := path.Parse(at)
+	if _, friend := p.Below(FriendsPath); err == nil && friend {
+		return identityAt(ctx, t, p)
+	}
+	return r.Author(ctx, t, at)
 }

@@ -39,14 +39,9 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
 	var at path.Path
 	isNew := false
-	err = r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+	err = env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
 		at, isNew, err = tx.AddFriend(ctx, doc)
 		return err
 	})

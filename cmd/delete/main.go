@@ -35,12 +35,7 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+	return env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
 		for _, p := range paths {
 			if err := tx.Delete(ctx, author(ctx, tx), p); err != nil {
 				return err

@@ -30,17 +30,9 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	p, err := local.Path(args[0])
-	if err != nil {
-		return err
-	}
-	return env.WithTree(ctx, func(r *repo.Repo, t *tree.Tree) error {
-		thing, err := t.Resolve(ctx, p)
-		if err != nil {
-			return err
-		}
+	return env.WithThing(ctx, args[0], func(r *repo.Repo, _ *tree.Tree, thing *tree.Thing) error {
 		if thing.Local() {
-			return fmt.Errorf("%s: %w: no file or directory of files; get-data prints it", p, tree.ErrForbidden)
+			return fmt.Errorf("%s: %w: no file or directory of files; get-data prints it", thing.Path, tree.ErrForbidden)
 		}
 		counter := new(osfs.Counter)
 		defer env.Watch("export", counter)()

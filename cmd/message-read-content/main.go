@@ -31,15 +31,7 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	p, err := local.Path(args[0])
-	if err != nil {
-		return err
-	}
-	return env.WithTree(ctx, func(_ *repo.Repo, t *tree.Tree) error {
-		thing, err := t.Resolve(ctx, p)
-		if err != nil {
-			return err
-		}
+	return env.WithThing(ctx, args[0], func(_ *repo.Repo, t *tree.Tree, thing *tree.Thing) error {
 		data, err := t.Data(ctx, thing, true)
 		if err != nil {
 			return err

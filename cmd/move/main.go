@@ -32,12 +32,7 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+	return env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
 		return tx.Move(ctx, author(ctx, tx), paths[0], paths[1])
 	})
 }

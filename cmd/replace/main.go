@@ -36,13 +36,8 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
 	var changed []path.Path
-	err = r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+	err = env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
 		changed, err = tx.Replace(ctx, p, tree.Matcher(args[0], false), tree.ValueOf(args[1]))
 		return err
 	})

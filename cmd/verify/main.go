@@ -34,15 +34,7 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	p, err := local.Path(args[0])
-	if err != nil {
-		return err
-	}
-	return env.WithTree(ctx, func(r *repo.Repo, t *tree.Tree) error {
-		thing, err := t.Resolve(ctx, p)
-		if err != nil {
-			return err
-		}
+	return env.WithThing(ctx, args[0], func(r *repo.Repo, t *tree.Tree, thing *tree.Thing) error {
 		err = r.Verify(ctx, t, thing, func(d *tree.Directory, part tree.Part) { say(env, d, part) })
 		if errors.Is(err, repo.ErrNoReference) {
 			return err

@@ -40,15 +40,7 @@ func PrintData(deep bool) func(context.Context, *Env) error {
 		if err != nil {
 			return err
 		}
-		p, err := Path(args[0])
-		if err != nil {
-			return err
-		}
-		return env.WithTree(ctx, func(_ *repo.Repo, t *tree.Tree) error {
-			thing, err := t.Resolve(ctx, p)
-			if err != nil {
-				return err
-			}
+		return env.WithThing(ctx, args[0], func(_ *repo.Repo, t *tree.Tree, thing *tree.Thing) error {
 			data, err := t.Data(ctx, thing, deep)
 			if err != nil {
 				return err
@@ -94,3 +86,28 @@ func (env *Env) Watch(label string, counter *osfs.Counter) (stop func()) {
 }
 
 const progressInterval = 200 * time.Millisecond
+
+// WithThing calls fn with what stands at a path of the tree of the head, for reading.
+func (env *Env) WithThing(ctx context.Context, at string, fn func(*repo.Repo, *tree.Tree, *tree.Thing) error) error {
+	p, err := Path(at)
+	if err != nil {
+		return err
+	}
+	return env.WithTree(ctx, func(r *repo.Repo, t *tree.Tree) error {
+		thing, err := t.Resolve(ctx, p)
+		if err != nil {
+			return err
+		}
+		return fn(r, t, thing)
+	})
+}
+
+// Update commits what fn does to the tree of the repository, under the name of the command.
+func (env *Env) Update(ctx context.Context, fn func(context.Context, *repo.Tx) error) error {
+	r, err := env.Repo()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.Update(ctx, env.Name, fn)
+}
