@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for the given time, two at once.
+# Runs every fuzz target of the module for the given time, four at once.
 set -euo pipefail
 time=${1:-60s}
 go=${GO:-go}
@@ -9,8 +9,8 @@ targets=$($go test -list '^Fuzz' ./... | awk '/^Fuzz/{names = names " " $1} /^ok
 echo "$(wc -l <<<"$targets") fuzz targets, $time each"
 
 fuzz() {
-	out=$("$1" test -run '^$' -fuzz "^$4\$" -fuzztime "$2" -parallel 1 "$3" 2>&1) || { echo "$out"; echo "FAIL $3 $4"; return 1; }
+	out=$("$1" test -run '^$' -fuzz "^$4\$" -fuzztime "$2" -fuzzminimizetime 10x -parallel 1 "$3" 2>&1) || { echo "$out"; echo "FAIL $3 $4"; return 1; }
 	echo "ok   $3 $4: $(grep -o 'execs: [0-9]*' <<<"$out" | tail -n 1)"
 }
 export -f fuzz
-xargs -P 2 -L 1 bash -c 'fuzz "$@"' fuzz "$go" "$time" <<<"$targets"
+xargs -P 4 -L 1 bash -c 'fuzz "$@"' fuzz "$go" "$time" <<<"$targets"
