@@ -46,6 +46,7 @@ type Report struct {
 	Fetched exchange.Stats
 	Aside   []exchange.Attempt // sources that failed, and are not asked any more
 	Root    cid.Cid            // after it
+	Own     error              // what is wrong with a node of one's own that the author has seen; nil mostly
 }
 
 // Changed returns how many slots of the state the merge changed.
@@ -140,7 +141,7 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 	if !authors.Accepts(node.Owner.Cid) {
 		return fmt.Errorf("%s: %w", m.report.Path, repo.ErrNoFriend)
 	}
-	if err := m.tx.Settle(ctx, node); err != nil {
+	if err := m.history(ctx, node); err != nil {
 		return err
 	}
 	if err := m.join(ctx, authors); err != nil {
@@ -153,6 +154,44 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 		return unread
 	}
 	return m.fetcher.Commit(ctx)
+}
+
+// history checks and keeps the history of the node, and takes over what its author has seen of
+// ours.
+func (m *merger) history(ctx context.Context, node *reference.Reference) error {
+	mark, err := m.tx.Mark(ctx, node.Slot())
+	if err != nil {
+		return err
+	}
+	known := cid.Undef
+	if mark.Reference != nil {
+		known = mark.Reference.History.Target()
+	}
+	if err := m.tx.Settle(ctx, node); err != nil {
+		return err
+	}
+	complete := func(now, old cid.Cid) error { return m.present(ctx, now, old, exchange.Scope{}) }
+	if err := complete(node.History.Target(), known); err != nil {
+		return fmt.Errorf("%w: %w", repo.ErrNoHistory, err)
+	}
+	err = m.tx.Adopt(ctx, node, complete)
+	if errors.Is(err, repo.ErrForked) {
+		m.report.Own, err = err, nil
+	}
+	return err
+}
+
+// present makes now and all below it present, given that old is; either may be undefined.
+func (m *merger) present(ctx context.Context, now, old cid.Cid, scope exchange.Scope) error {
+	if !now.Defined() {
+		return nil
+	}
+	var known []cid.Cid
+	if old.Defined() {
+		known = append(known, old)
+	}
+	_, err := exchange.Complete(ctx, m.fetcher, now, known, scope)
+	return err
 }
 
 func (m *merger) join(ctx context.Context, authors repo.Authors) error {
@@ -236,14 +275,7 @@ func (m *merger) complete(ctx context.Context, mark repo.Mark, ref *reference.Re
 		{ref.Content.Target(), known.Content.Target(), content},
 	}
 	for _, p := range parts {
-		if !p.now.Defined() {
-			continue
-		}
-		var old []cid.Cid
-		if p.old.Defined() {
-			old = append(old, p.old)
-		}
-		if _, err := exchange.Complete(ctx, m.fetcher, p.now, old, p.scope); err != nil {
+		if err := m.present(ctx, p.now, p.old, p.scope); err != nil {
 			return err
 		}
 	}

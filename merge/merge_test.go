@@ -79,7 +79,8 @@ func (v *victim) layer(at string, content cid.Cid, previous *reference.Reference
 	return r
 }
 
-// send puts a node of mallory's whose state has the references into the repository, with all blocks.
+// send puts a node of mallory's whose state has the references into the repository, with all
+// blocks.
 func (v *victim) send(refs ...*reference.Reference) {
 	v.t.Helper()
 	ctx := v.t.Context()

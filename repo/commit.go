@@ -171,14 +171,16 @@ func (tx *Tx) commit(ctx context.Context, c *sqlite3.Conn, command string, next 
 	if head != tx.head {
 		return errMoved
 	}
+	entry := head.Entry
 	if !next.Equals(head.Cid) || tx.undoes != 0 {
-		entry, err := tx.writeLog(ctx, c, command, next)
-		if err != nil {
+		if entry, err = tx.writeLog(ctx, c, command, next); err != nil {
 			return err
 		}
-		if err := exec(c, "INSERT OR REPLACE INTO head (id, cid, entry) VALUES (1, ?, ?)", next.Bytes(), entry); err != nil {
-			return err
-		}
+	}
+	err = exec(c, "INSERT OR REPLACE INTO head (id, cid, entry, generation) VALUES (1, ?, ?, ?)",
+		next.Bytes(), entry, head.generation+1)
+	if err != nil {
+		return err
 	}
 	return tx.writeRest(c)
 }

@@ -9,7 +9,6 @@ import (
 	"archivecache/dagcbor"
 	"archivecache/store"
 	"archivecache/tree"
-	"archivecache/tree/merkle"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
 	"archivecache/tree/state"
@@ -119,42 +118,6 @@ func (tx *Tx) putNode(ctx context.Context, p path.Path, node *reference.Referenc
 		return err
 	}
 	return tx.Set(ctx, p, tree.NewLink(tree.NodePolicy, b.Cid))
-}
-
-// seenNode is what a node says of the newest node that its author has seen of somebody.
-type seenNode struct {
-	Epoch    uint64 `cbor:"epoch"`
-	Sequence uint64 `cbor:"sequence"`
-}
-
-// seen returns the map of the newest nodes seen of each friend; nil if there are none.
-func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
-	authors, err := tx.Accepted(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m := merkle.NewMap(tx.Blocks, merkle.Whole, cid.Undef)
-	for friend := range authors.Friends {
-		mark, err := tx.Mark(ctx, reference.NodeSlot(friend))
-		if err != nil {
-			return nil, err
-		}
-		if mark.Reference == nil {
-			continue
-		}
-		data, err := dagcbor.Marshal(seenNode{mark.Reference.Epoch, mark.Reference.Sequence})
-		if err != nil {
-			return nil, err
-		}
-		if err := m.Set(ctx, friend.Bytes(), data); err != nil {
-			return nil, err
-		}
-	}
-	if n, err := m.Len(ctx); err != nil || n == 0 {
-		return nil, err
-	}
-	c, err := m.Flush(ctx, tx.Blocks)
-	return dagcbor.LinkTo(c), err
 }
 
 // proofs returns the map of the proofs of all forks that are known; nil if there are none.

@@ -20,17 +20,19 @@
 //
 // # Tables
 //
-//	head(id = 1, cid BLOB, entry INTEGER)          the tree, and the entry of the log that made it
+//	head(id = 1, cid BLOB, entry, generation)
 //	log(id, time, command, cid, before, root, undoes)
 //	mark(slot BLOB, reference, pending, forked_from, proof, complete)
 //	merged(author BLOB, node BLOB)
 //	setting(name TEXT, value)
 //
-// CIDs are binary. A mark has the newest reference that was recorded of a slot, whatever became
-// of it in the tree; pending is a newer one whose history could not be read yet; forked_from is
-// one more than the highest epoch that is forked, and proof proves it; complete says that all
-// content of reference was here. merged has the node that was merged last of each author, so that
-// an undone merge is not done again unasked.
+// CIDs are binary. The head has the tree, and the entry of the log that made it; generation
+// counts all commits, also those that change marks alone, and is what compare-and-swap compares
+// with them. A mark has the newest reference that was recorded of a slot, whatever became of it
+// in the tree; pending is a newer one whose history could not be read yet; forked_from is one
+// more than the highest epoch that is forked, and proof proves it; complete says that all content
+// of reference was here. merged has the node that was merged last of each author, so that an
+// undone merge is not done again unasked.
 package repo
 
 import (
@@ -76,7 +78,7 @@ type Repo struct {
 }
 
 const schema = `
-CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), cid BLOB NOT NULL, entry INTEGER NOT NULL) STRICT;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), cid BLOB NOT NULL, entry INTEGER NOT NULL, generation INTEGER NOT NULL) STRICT;
 CREATE TABLE log (
 	id INTEGER PRIMARY KEY, time INTEGER NOT NULL, command TEXT NOT NULL,
 	cid BLOB NOT NULL, before BLOB, root BLOB, undoes INTEGER
@@ -231,6 +233,9 @@ func (r *Repo) Keys() *identity.Keyring { return identity.OpenKeyring(filepath.J
 type Head struct {
 	Cid   cid.Cid // undefined before the first commit
 	Entry int64   // of the log
+
+	// generation counts the commits, also those that change marks alone.
+	generation int64
 }
 
 // Head returns the head.
@@ -243,14 +248,14 @@ func (r *Repo) Head(ctx context.Context) (h Head, err error) {
 }
 
 func readHead(c *sqlite3.Conn) (Head, error) {
-	s, err := sqlite.Stmt(c, "SELECT cid, entry FROM head")
+	s, err := sqlite.Stmt(c, "SELECT cid, entry, generation FROM head")
 	if err != nil {
 		return Head{}, err
 	}
 	if !s.Step() {
 		return Head{}, s.Err()
 	}
-	h := Head{Entry: s.ColumnInt64(1)}
+	h := Head{Entry: s.ColumnInt64(1), generation: s.ColumnInt64(2)}
 	h.Cid, err = cid.Cast(s.ColumnBlob(0, nil))
 	return h, errors.Join(err, s.Reset())
 }

@@ -202,14 +202,23 @@ func (w *shardWriter) build(entries []hashedLink, depth int) (Link, error) {
 	if depth == hashLen {
 		return Link{}, fmt.Errorf("%q and %q: %w", entries[0].Name, entries[1].Name, ErrCollision)
 	}
-	links := make([]Link, 0, min(len(entries), fanout))
+	links, err := w.slots(make([]Link, 0, min(len(entries), fanout)), entries, depth)
+	if err != nil {
+		return Link{}, err
+	}
+	return w.write(links)
+}
+
+// slots appends to the links of a shard those for entries, in the order of their hashes, and
+// writes the shards below.
+func (w *shardWriter) slots(links []Link, entries []hashedLink, depth int) ([]Link, error) {
 	for len(entries) > 0 {
 		n, slot := group(entries, depth), slotAt(entries[0].hash, depth)
 		l := entries[0].Link
 		if n > 1 {
 			var err error
 			if l, err = w.build(entries[:n], depth+1); err != nil {
-				return Link{}, err
+				return nil, err
 			}
 			l.Name = ""
 		}
@@ -217,7 +226,7 @@ func (w *shardWriter) build(entries []hashedLink, depth int) (Link, error) {
 		links = append(links, l)
 		entries = entries[n:]
 	}
-	return w.write(links)
+	return links, nil
 }
 
 // write writes the shard with the given links, in the order of their slots.

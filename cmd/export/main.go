@@ -16,11 +16,11 @@ const help = `usage: export [-repo DIR] PATH TARGET
 Export writes the file or directory at PATH, below root or in the root of a
 node, to TARGET, which must not be there. Exec bits and symlinks are kept, and
 times of modification where they were recorded. Every block is checked against
-its hash.
+its hash. Shells have an export of their own, which archivecache export passes by.
 
 Example:
 
-  $ export root/docs "$HOME/docs-from-friends"
+  $ archivecache export root/docs "$HOME/docs-from-friends"
 `
 
 func main() { local.Main(help, run) }

@@ -98,6 +98,9 @@ func (r *Reporter) Report(report merge.Report, err error) {
 		r.failed = err
 		return
 	}
+	if report.Own != nil {
+		r.env.Say("%s: %v", report.Path, report.Own)
+	}
 	unknown := 0
 	for _, c := range report.Changes {
 		if c.Outcome == state.Unknown {

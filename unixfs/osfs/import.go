@@ -56,10 +56,12 @@ const (
 	largeFile = 8 << 20
 	// runLength is how many files of a folder are one task.
 	runLength = 16
+	// Folders with more entries than this are imported in pieces of about as many.
+	pieceLength = 4096
 )
 
 // Import writes the file, symlink or folder at path and all that is below it. It works on all
-// cores; memory grows with the entries of single folders, by some 300 bytes for each, not
+// cores; memory grows with the entries of single folders, by some 80 bytes for each, not
 // with the tree or its files. A file that cannot be read is an error that names it. A file
 // that changes meanwhile is taken in as it is read.
 func Import(ctx context.Context, put store.Putter, path string, opt Options) (Result, error) {
@@ -124,24 +126,46 @@ func (im *importer) dir(path, rel string, above *rules, depth int) (unixfs.Entry
 	if err != nil {
 		return unixfs.Entry{}, err
 	}
-	entries := make([]unixfs.Entry, len(list.items)) // every task has places of its own
+	w := unixfs.NewDirWriter(im.ctx, im.put)
+	for items := range list.pieces() {
+		entries, err := im.piece(path, rel, list.rules, items, depth)
+		if err == nil {
+			if err = w.Add(entries); err != nil {
+				err = fmt.Errorf("%s: %w", path, err)
+			}
+		}
+		if err != nil {
+			return unixfs.Entry{}, err
+		}
+	}
+	e, err := w.Finish()
+	if err != nil {
+		return e, fmt.Errorf("%s: %w", path, err)
+	}
+	im.count.Dirs.Add(1)
+	return e, nil
+}
+
+// piece imports items of a folder and returns their entries, without those that were skipped.
+func (im *importer) piece(path, rel string, rules *rules, items []item, depth int) ([]unixfs.Entry, error) {
+	entries := make([]unixfs.Entry, len(items)) // every task has places of its own
 	group := squad{crew: im.crew}
-	for i, item := range list.items {
+	for i, item := range items {
 		if item.kind.IsDir() {
 			group.run(func() (err error) {
-				entries[i], err = im.dir(filepath.Join(path, item.name), join(rel, item.name), list.rules, depth+1)
+				entries[i], err = im.dir(filepath.Join(path, item.name), join(rel, item.name), rules, depth+1)
 				return err
 			})
 		}
 	}
-	for start := 0; start < len(list.items); start += runLength {
-		end := min(start+runLength, len(list.items))
-		group.run(func() error { return im.leaves(path, list.items[start:end], entries[start:end]) })
+	for start := 0; start < len(items); start += runLength {
+		end := min(start+runLength, len(items))
+		group.run(func() error { return im.leaves(path, items[start:end], entries[start:end]) })
 	}
 	if err := group.join(); err != nil {
-		return unixfs.Entry{}, err
+		return nil, err
 	}
-	return im.build(path, list.items, entries)
+	return named(items, entries), nil
 }
 
 func join(rel, name string) string {
@@ -151,8 +175,9 @@ func join(rel, name string) string {
 	return rel + "/" + name
 }
 
-// build writes a folder of what its entries became; those without a CID were skipped.
-func (im *importer) build(path string, items []item, entries []unixfs.Entry) (unixfs.Entry, error) {
+// named gives entries the names of their items, and leaves out those without a CID, which were
+// skipped.
+func named(items []item, entries []unixfs.Entry) []unixfs.Entry {
 	kept := entries[:0]
 	for i, e := range entries {
 		if e.Cid.Defined() {
@@ -160,97 +185,7 @@ func (im *importer) build(path string, items []item, entries []unixfs.Entry) (un
 			kept = append(kept, e)
 		}
 	}
-	e, err := unixfs.Build(im.ctx, im.put, kept)
-	if err != nil {
-		return e, fmt.Errorf("%s: %w", path, err)
-	}
-	im.count.Dirs.Add(1)
-	return e, nil
-}
-
-// An item is an entry of a folder before it is read.
-type item struct {
-	name string
-	kind fs.FileMode // type bits
-}
-
-// A listing is what is taken in of a folder, and the rules for what is below it.
-type listing struct {
-	items []item
-	rules *rules
-}
-
-func (im *importer) list(path, rel string, above *rules) (listing, error) {
-	items, err := readDir(path)
-	if err != nil {
-		return listing{}, err
-	}
-	l := listing{items: items, rules: above}
-	if im.IgnoreFile != "" {
-		if err := im.readIgnoreFile(path, rel, &l); err != nil {
-			return l, err
-		}
-	}
-	l.items = slices.DeleteFunc(l.items, func(i item) bool {
-		return im.leavesOut(l.rules, rel, i)
-	})
-	return l, nil
-}
-
-// readDir lists a folder in the order of names. It reads in pieces: what the os package tells of
-// an entry is several times as large as an item.
-func readDir(path string) ([]item, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var items []item
-	for {
-		found, err := f.ReadDir(1024)
-		for _, e := range found {
-			items = append(items, item{e.Name(), e.Type()})
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	slices.SortFunc(items, func(a, b item) int { return strings.Compare(a.name, b.name) })
-	return items, nil
-}
-
-// leavesOut says whether an item of the folder rel is left out.
-func (im *importer) leavesOut(r *rules, rel string, i item) bool {
-	if len(im.exclude.list) == 0 && r == nil {
-		return false
-	}
-	path := join(rel, i.name)
-	if out, decided := im.exclude.Match(path, i.kind.IsDir()); decided {
-		return out
-	}
-	return r.leavesOut(path, i.kind.IsDir())
-}
-
-// readIgnoreFile adds the patterns of a folder to the rules, if it has a file with them.
-func (im *importer) readIgnoreFile(path, rel string, l *listing) error {
-	is := func(i item) bool { return i.name == im.IgnoreFile && i.kind.IsRegular() }
-	if !slices.ContainsFunc(l.items, is) {
-		return nil
-	}
-	f, err := os.Open(filepath.Join(path, im.IgnoreFile))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	p, err := ReadPatterns(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	l.rules = &rules{above: l.rules, path: rel, patterns: p}
-	return nil
+	return kept
 }
 
 // leaves imports those of a run of items that are no folders.
