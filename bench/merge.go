@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// changed is how many files differ when a merge is measured.
+const changed = 100
+
+// maxMerge is how long the process of a merge with so many changes should take, whatever stands there besides.
+const maxMerge = 50 * time.Millisecond
+
+// merges compares merging a few changes into trees of different size.
+func (b *bench) merges(ctx context.Context) error {
+	sizes := []int{10_000}
+	switch {
+	case b.quick:
+		sizes = []int{1_000, 5_000}
+	case b.full:
+		sizes = []int{10_000, 1_000_000}
+	}
+	var own []*result
+	for _, size := range sizes {
+		r, err := b.mergeOne(ctx, size, nestedName, "in nested folders of 100")
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			own = append(own, r)
+		}
+	}
+	if len(own) == 2 {
+		factor := ratio(own[1].median(), own[0].median())
+		fmt.Printf("A merge takes %.2f times as long where %s files stand as where %s stand; aim: within 2: %s.\n\n",
+			factor, thousands(sizes[1]), thousands(sizes[0]), verdict(factor <= 2))
+	}
+	return nil
+}
+
+// wide is the case of a million files in one folder: adding them, and merging changes into it.
+func (b *bench) wide(ctx context.Context) error {
+	files := 1_000_000
+	switch {
+	case b.quick:
+		files = 5_000
+	case !b.full:
+		return nil
+	}
+	if _, err := b.mergeOne(ctx, files, wideName, "in a single folder"); err != nil {
+		return err
+	}
+	title := "add: " + thousands(files) + " tiny files in a single folder"
+	if !b.wanted(title) {
+		return nil
+	}
+	source := b.path("wide")
+	if err := makeTexts(source, wideName, upTo(files), 0); err != nil {
+		return err
+	}
+	ours := b.addOurs(source)
+	ours.once = true
+	_, err := b.report(ctx, os.Stdout, contest{title, []contender{ours}})
+	return err
+}
+
+func (b *bench) mergeOne(ctx context.Context, files int, name func(int) string, where string) (*result, error) {
+	title := fmt.Sprintf("merge: %d changed files of %s %s", changed, thousands(files), where)
+	if !b.wanted(title) {
+		return nil, nil
+	}
+	dir, err := os.MkdirTemp(b.dir, "merge-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) // what stays is removed in the end
+	p := people{bench: b, dir: dir, files: files, name: name}
+	ours, err := p.ours(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", title, err)
+	}
+	contenders := []contender{ours}
+	if b.tools["git"] != "" {
+		git, err := p.git(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", title, err)
+		}
+		contenders = append(contenders, git)
+	}
+	return b.report(ctx, os.Stdout, contest{title, contenders})
+}
+
+// people are two that share a tree: a has changed some files of it, and b is about to merge that.
+type people struct {
+	*bench
+	dir   string
+	files int
+	name  func(int) string
+}
+
+func (p *people) path(name string) string { return filepath.Join(p.dir, name) }
+
+// ours makes both repositories, with all blocks at b, and returns b's merge.
+func (p *people) ours(ctx context.Context) (contender, error) {
+	a, b := p.path("a"), p.path("b")
+	at, err := p.befriend(ctx, a, b)
+	if err != nil {
+		return contender{}, err
+	}
+	before, delta := p.path("before"), p.path("delta")
+	if err := makeTexts(before, p.name, upTo(p.files), 0); err != nil {
+		return contender{}, err
+	}
+	if err := p.publish(ctx, a, b, before); err != nil {
+		return contender{}, err
+	}
+	if err := runCommand(p.bench.ours(ctx, "merge", "-repo", b, "root", at)); err != nil {
+		return contender{}, err
+	}
+	if err := os.RemoveAll(before); err != nil {
+		return contender{}, err
+	}
+	if err := makeTexts(delta, p.name, spread(changed, p.files), 1); err != nil {
+		return contender{}, err
+	}
+	return contender{
+		name: "archivecache merge",
+		aim:  aim{below: maxMerge},
+		prepare: func(ctx context.Context, dir string) (job, error) {
+			copied := filepath.Join(dir, "b")
+			err := runCommand(p.tool(ctx, "cp", "-r", b, copied))
+			return commands(p.bench.ours(ctx, "merge", "-repo", copied, "root", at)), err
+		},
+	}, p.publish(ctx, a, b, delta)
+}
+
+// befriend makes two repositories, lets b accept a, and returns where b finds a's node.
+func (p *people) befriend(ctx context.Context, a, b string) (at string, err error) {
+	for _, repo := range []string{a, b} {
+		if err := p.newRepo(ctx, repo); err != nil {
+			return "", err
+		}
+	}
+	identity, err := p.cidOf(ctx, a, "identities/me")
+	if err != nil {
+		return "", err
+	}
+	return "nodes/" + identity + "/root", p.send(ctx, a, b, "identities/me", "add-friend-from-message")
+}
+
+// send sends a message from a to b.
+func (p *people) send(ctx context.Context, a, b, path, taker string) error {
+	return pipe(p.bench.ours(ctx, "message-read-reference", "-repo", a, path), p.bench.ours(ctx, taker, "-repo", b))
+}
+
+// publish adds a folder at a, signs it, and brings the node and all blocks to b.
+func (p *people) publish(ctx context.Context, a, b, folder string) error {
+	if err := runCommand(p.bench.ours(ctx, "add", "-repo", a, "-keep", folder, "root/data")); err != nil {
+		return err
+	}
+	if err := runCommand(p.bench.ours(ctx, "new-node", "-repo", a, "node", "identities/me")); err != nil {
+		return err
+	}
+	if err := p.send(ctx, a, b, "node", "add-node-from-message"); err != nil {
+		return err
+	}
+	return pipe(p.bench.ours(ctx, "export-car", "-repo", a, "node"), p.bench.ours(ctx, "import-car", "-repo", b))
+}
+
+// pipe runs two commands, the second on what the first one prints.
+func pipe(from, to *exec.Cmd) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	from.Stdout, to.Stdin = w, r
+	done := make(chan error, 1)
+	go func() {
+		done <- runCommand(from)
+		w.Close()
+	}()
+	err = runCommand(to)
+	r.Close()
+	if fromErr := <-done; fromErr != nil {
+		return fromErr
+	}
+	return err
+}
+
+// git makes a repository with the same files and changes, and one more change on our side so that there is something
+// to merge, and returns git's merge.
+func (p *people) git(ctx context.Context) (contender, error) {
+	repo := p.path("git")
+	if err := runCommand(p.bench.git(ctx, repo, "init", "-q", "--bare")); err != nil {
+		return contender{}, err
+	}
+	load := p.bench.git(ctx, repo, "fast-import", "--quiet")
+	stdin, err := load.StdinPipe()
+	if err != nil {
+		return contender{}, err
+	}
+	written := make(chan error, 1)
+	go func() {
+		w := bufio.NewWriter(stdin)
+		p.history(w)
+		err := w.Flush()
+		stdin.Close()
+		written <- err
+	}()
+	if err := runCommand(load); err != nil {
+		return contender{}, err
+	}
+	return contender{
+		name: "git merge-tree --write-tree",
+		prepare: func(ctx context.Context, dir string) (job, error) {
+			copied := filepath.Join(dir, "git")
+			err := runCommand(p.tool(ctx, "cp", "-r", repo, copied))
+			return commands(p.bench.git(ctx, copied, "merge-tree", "--write-tree", "ours", "theirs")), err
+		},
+	}, <-written
+}
+
+// history writes three commits for git fast-import: all files, one changed by us, and some changed by them.
+func (p *people) history(w io.Writer) {
+	commit := func(branch, from string) {
+		fmt.Fprintf(w, "commit refs/heads/%s\ncommitter bench <bench@example.org> 0 +0000\ndata 0\n%s", branch, from)
+	}
+	file := func(i, version int) {
+		content := text(i, version)
+		fmt.Fprintf(w, "M 100644 inline %s\ndata %d\n%s\n", p.name(i), len(content), content)
+	}
+	commit("base", "")
+	for i := range p.files {
+		file(i, 0)
+	}
+	commit("ours", "from refs/heads/base\n")
+	file(p.files-1, 2)
+	commit("theirs", "from refs/heads/base\n")
+	for i := range spread(changed, p.files) {
+		file(i, 1)
+	}
+}
