@@ -3,6 +3,7 @@
 GO          ?= go
 PREFIX      ?= /usr/local
 FUZZTIME    ?= 60s
+BENCH       ?=
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFLAGS     := -trimpath
 LDFLAGS     := -s -w

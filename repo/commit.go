@@ -182,23 +182,24 @@ func (tx *Tx) commit(ctx context.Context, c *sqlite3.Conn, command string, next 
 	if err != nil {
 		return err
 	}
-	return tx.writeRest(c)
+	return tx.writeRest(c, entry)
 }
 
 // writeRest writes what goes with the commit and is not part of the tree.
-func (tx *Tx) writeRest(c *sqlite3.Conn) error {
+// Entry is the newest one of the log.
+func (tx *Tx) writeRest(c *sqlite3.Conn, entry int64) error {
 	for slot, m := range tx.marks {
 		if err := writeMark(c, slot, m); err != nil {
 			return err
 		}
 	}
 	if tx.forgetMerged {
-		if err := exec(c, "DELETE FROM merged"); err != nil {
+		if err := forgetMerged(c, tx.head.Entry); err != nil {
 			return err
 		}
 	}
 	for author, node := range tx.merged {
-		if err := exec(c, "INSERT OR REPLACE INTO merged (author, node) VALUES (?, ?)", author.Bytes(), node.Bytes()); err != nil {
+		if err := exec(c, "INSERT OR REPLACE INTO merged (author, node, entry) VALUES (?, ?, ?)", author.Bytes(), node.Bytes(), entry); err != nil {
 			return err
 		}
 	}

@@ -160,3 +160,36 @@ func (r *Repo) Merged(ctx context.Context, author cid.Cid) (node cid.Cid, err er
 	})
 	return node, explain(err)
 }
+
+// forgetMerged forgets what was merged, so that it is merged again; but what was undone stays
+// known, as nobody asks for that. Head is the newest entry of the log.
+func forgetMerged(c *sqlite3.Conn, head int64) error {
+	for last := head; last > 0; {
+		// The tree came from the undo to last, and from the entries before the one that was undone.
+		undo, undoes, err := lastUndo(c, last)
+		if err != nil {
+			return err
+		}
+		if err := exec(c, "DELETE FROM merged WHERE entry BETWEEN ? AND ?", undo, last); err != nil {
+			return err
+		}
+		last = undoes - 1
+	}
+	return nil
+}
+
+// lastUndo returns the newest undo at or before an entry of the log, and the entry that it undid;
+// zeros if there is none.
+func lastUndo(c *sqlite3.Conn, entry int64) (undo, undoes int64, err error) {
+	s, err := sqlite.Stmt(c, "SELECT id, undoes FROM log WHERE undoes IS NOT NULL AND id <= ? ORDER BY id DESC LIMIT 1")
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := s.BindInt64(1, entry); err != nil {
+		return 0, 0, err
+	}
+	if s.Step() {
+		undo, undoes = s.ColumnInt64(0), s.ColumnInt64(1)
+	}
+	return undo, undoes, errors.Join(s.Err(), s.Reset())
+}

@@ -23,7 +23,7 @@
 //	head(id = 1, cid BLOB, entry, generation)
 //	log(id, time, command, cid, before, root, undoes)
 //	mark(slot BLOB, reference, pending, forked_from, proof, complete)
-//	merged(author BLOB, node BLOB)
+//	merged(author BLOB, node BLOB, entry INTEGER)
 //	setting(name TEXT, value)
 //
 // CIDs are binary. The head has the tree, and the entry of the log that made it; generation
@@ -31,8 +31,8 @@
 // with them. A mark has the newest reference that was recorded of a slot, whatever became of it
 // in the tree; pending is a newer one whose history could not be read yet; forked_from is one
 // more than the highest epoch that is forked, and proof proves it; complete says that all content
-// of reference was here. merged has the node that was merged last of each author, so that an
-// undone merge is not done again unasked.
+// of reference was here. merged has the node that was merged last of each author, and the entry
+// of the log by then, so that an undone merge is not done again unasked.
 package repo
 
 import (
@@ -86,7 +86,7 @@ CREATE TABLE log (
 CREATE TABLE mark (
 	slot BLOB PRIMARY KEY, reference BLOB, pending BLOB, forked_from INTEGER NOT NULL, proof BLOB, complete INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE merged (author BLOB PRIMARY KEY, node BLOB NOT NULL) STRICT;
+CREATE TABLE merged (author BLOB PRIMARY KEY, node BLOB NOT NULL, entry INTEGER NOT NULL) STRICT;
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 `
 

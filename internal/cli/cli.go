@@ -45,7 +45,7 @@ func Main(help string, run func(context.Context, *Env) error) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(help, "usage: "), " ")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	env := &Env{
-		Name: name, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Name: name, Stdin: &reader{ctx: ctx, from: os.Stdin}, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
 		help: help, args: os.Args[1:],
 	}
 	status := env.run(ctx, run)

@@ -22,7 +22,7 @@
 //	.deleted    true        -        if deleted          -
 //	.marks      link        -        -                   if any marks
 //	.addresses  list        yes      -                   -      texts, at most 16 of at most 256 bytes
-//	.seen       link        if any   -                   -      map of identity -> newest node seen of it
+//	.seen       link        if any   -                   -      map of friend -> newest node seen of them
 //	.proofs     link        if any   -                   -      map of the pairs of references that prove forks
 //
 // The founding document of a directory is {".policy", ".path", ".owner" if it is an owned one,

@@ -1,0 +1,134 @@
+package cmd_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// people makes a repository with the identity identities/me for each name, and sets the variable of
+// that name to the id.
+func people(ts *testscript.TestScript, neg bool, names []string) {
+	for _, name := range names {
+		_, err := output(ts, "initialize", "-repo", name)
+		ts.Check(err)
+		id, err := output(ts, "new-identity", "-repo", name, "identities/me")
+		ts.Check(err)
+		ts.Setenv(name, strings.TrimSpace(id))
+	}
+}
+
+// friends makes everybody that is named accept everybody else.
+func friends(ts *testscript.TestScript, neg bool, names []string) {
+	for _, from := range names {
+		for _, to := range names {
+			if from != to {
+				pipe(ts, fmt.Sprintf("message-read-reference -repo %s identities/me | add-friend-from-message -repo %s", from, to))
+			}
+		}
+	}
+}
+
+// publish makes each of those named publish.
+func publish(ts *testscript.TestScript, neg bool, names []string) {
+	for _, name := range names {
+		_, err := output(ts, "new-node", "-repo", name, "node", "identities/me")
+		ts.Check(err)
+	}
+}
+
+// send sends the node of the first to the others, as text.
+func send(ts *testscript.TestScript, neg bool, names []string) {
+	for _, to := range names[1:] {
+		pipe(ts, fmt.Sprintf("message-read-reference -repo %s node | base64 -w 60 | add-node-from-message -repo %s", names[0], to))
+	}
+}
+
+// carry sends the node of the first to the others, and all its blocks as a CAR file.
+func carry(ts *testscript.TestScript, neg bool, names []string) {
+	for _, to := range names[1:] {
+		pipe(ts, fmt.Sprintf("export-car -repo %s node | import-car -repo %s", names[0], to))
+	}
+	send(ts, neg, names)
+}
+
+func pipe(ts *testscript.TestScript, script string) {
+	cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", script)
+	cmd.Dir = ts.MkAbs(".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		ts.Fatalf("%s: %v\n%s", script, err, out)
+	}
+}
+
+// serve runs serve on the repository until the story ends, and sets the variable to its address.
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: serve VARIABLE REPO")
+	}
+	cmd := exec.Command(filepath.Join(bin, "serve"), "-repo", args[1], "-listen", "127.0.0.1:0")
+	cmd.Dir = ts.MkAbs(".")
+	stdout, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	ts.Check(err)
+	ts.Setenv(args[0], strings.TrimSpace(line))
+}
+
+// saveCid sets a variable to the CID of what stands at a path.
+func saveCid(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: cid VARIABLE REPO PATH")
+	}
+	ts.Setenv(args[0], rootOf(ts, args[1], args[2]))
+}
+
+// same checks that all the repositories have the same root and list the same names in the forum.
+func same(ts *testscript.TestScript, neg bool, repos []string) {
+	for _, repo := range repos[1:] {
+		if a, b := rootOf(ts, repos[0], "root"), rootOf(ts, repo, "root"); a != b {
+			ts.Fatalf("the root of %s is %s, and that of %s %s", repos[0], a, repo, b)
+		}
+	}
+}
+
+// differ checks that two repositories have different roots.
+func differ(ts *testscript.TestScript, neg bool, repos []string) {
+	if a, b := rootOf(ts, repos[0], "root"), rootOf(ts, repos[1], "root"); a == b {
+		ts.Fatalf("%s and %s have the same root", repos[0], repos[1])
+	}
+}
+
+// bomb writes a message of 1 GB of zeros.
+func bomb(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: bomb FILE")
+	}
+	var b bytes.Buffer
+	w, err := zlib.NewWriterLevel(&b, zlib.BestCompression)
+	ts.Check(err)
+	_, err = io.Copy(w, io.LimitReader(zeros{}, 1_000_000_000))
+	ts.Check(err)
+	ts.Check(w.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o644))
+}
+
+// zeros reads as zeros without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

@@ -1,0 +1,130 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"archivecache/dagcbor"
+	"archivecache/tree/merkle"
+	"archivecache/tree/reference"
+	"archivecache/tree/state"
+
+	"github.com/ipfs/go-cid"
+)
+
+// seenNode is what a node says of the newest node that its author has seen of a friend. The node is
+// there as bytes, so that nothing that it publishes hangs from it, and its history as a link, so
+// that the friend can go on from there after a loss.
+type seenNode struct {
+	Node    []byte        `cbor:"node"`
+	History *dagcbor.Link `cbor:"history,omitempty"`
+}
+
+// seen returns the map of the newest nodes seen of each friend; nil if there are none.
+func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
+	authors, err := tx.Accepted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := merkle.NewMap(tx.Blocks, merkle.Whole, cid.Undef)
+	for friend := range authors.Friends {
+		mark, err := tx.Mark(ctx, reference.NodeSlot(friend))
+		if err != nil {
+			return nil, err
+		}
+		if mark.Reference == nil {
+			continue
+		}
+		node, err := mark.Reference.Encode()
+		if err != nil {
+			return nil, err
+		}
+		data, err := dagcbor.Marshal(seenNode{node, mark.Reference.History})
+		if err != nil {
+			return nil, err
+		}
+		if err := m.Set(ctx, friend.Bytes(), data); err != nil {
+			return nil, err
+		}
+	}
+	if n, err := m.Len(ctx); err != nil || n == 0 {
+		return nil, err
+	}
+	c, err := m.Flush(ctx, tx.Blocks)
+	return dagcbor.LinkTo(c), err
+}
+
+// Adopt takes over the nodes of one's own that the author of node has seen and this repository has
+// not, because it was restored from a backup or the identity came from elsewhere: the next
+// publication continues those. Complete makes a history present. [ErrForked] means that one of them
+// does not continue what is known here.
+func (tx *Tx) Adopt(ctx context.Context, node *reference.Reference, complete func(history, known cid.Cid) error) error {
+	if node.Seen == nil {
+		return nil
+	}
+	authors, err := tx.Accepted(ctx)
+	if err != nil {
+		return err
+	}
+	m := merkle.NewMap(tx.Blocks, merkle.Whole, node.Seen.Target())
+	for own := range authors.Own {
+		data, ok, err := m.Get(ctx, own.Bytes())
+		if err != nil {
+			return fmt.Errorf("what %s has seen: %w", node.Owner, err)
+		}
+		if !ok || own.Equals(node.Owner.Cid) {
+			continue
+		}
+		ref, err := tx.decodeSeen(ctx, own, data)
+		if err == nil {
+			err = tx.adopt(ctx, ref, complete)
+		}
+		if err != nil {
+			return fmt.Errorf("the node of %s that %s has seen: %w", own, node.Owner, err)
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) decodeSeen(ctx context.Context, own cid.Cid, data []byte) (*reference.Reference, error) {
+	var seen seenNode
+	if err := dagcbor.Unmarshal(data, &seen); err != nil {
+		return nil, err
+	}
+	ref, err := reference.Decode(seen.Node)
+	switch {
+	case err != nil:
+		return nil, err
+	case ref.Slot() != reference.NodeSlot(own):
+		return nil, fmt.Errorf("%w: it is about something else", reference.ErrWrongOwner)
+	case !ref.History.Target().Equals(seen.History.Target()):
+		return nil, fmt.Errorf("%w: two histories", reference.ErrMalformed)
+	}
+	return ref, ref.VerifyWith(ctx, tx.Blocks)
+}
+
+// adopt records ref, a node of one's own, if it is newer than what is known here.
+func (tx *Tx) adopt(ctx context.Context, ref *reference.Reference, complete func(history, known cid.Cid) error) error {
+	mark, err := tx.Mark(ctx, ref.Slot())
+	if err != nil {
+		return err
+	}
+	known := cid.Undef
+	if mark.Reference != nil {
+		known = mark.Reference.History.Target()
+		switch order, err := reference.Compare(ctx, tx.Blocks, mark.Reference, ref); {
+		case order == reference.Forked:
+			return fmt.Errorf("%w: sequences %d and %d", ErrForked, mark.Reference.Sequence, ref.Sequence)
+		case order != reference.Newer:
+			return err
+		}
+	}
+	if err := complete(ref.History.Target(), known); err != nil {
+		return err
+	}
+	if _, err := ref.Log(ctx, tx.Blocks); err != nil {
+		return err
+	}
+	tx.SetMark(ref.Slot(), Mark{Mark: state.Mark{Reference: ref}, Complete: true})
+	return nil
+}
