@@ -48,7 +48,8 @@ func TestAim(t *testing.T) {
 	}
 }
 
-// TestData checks that the data sets are the same each time, and that nothing about them can be compressed away.
+// TestData checks that the data sets are the same each time, and that nothing about them can be
+// compressed away.
 func TestData(t *testing.T) {
 	a, b := t.TempDir(), t.TempDir()
 	for _, dir := range []string{a, b} {

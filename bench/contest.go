@@ -26,7 +26,8 @@ type contender struct {
 	name string
 	// prepare makes everything ready in an empty folder and returns what is timed.
 	prepare func(ctx context.Context, dir string) (job, error)
-	// cid, if it is not nil, returns the CID of what was made in that folder. It has to be the same for all.
+	// cid, if it is not nil, returns the CID of what was made in that folder. It has to be the
+	// same for all.
 	cid func(ctx context.Context, dir string) (string, error)
 	// once keeps a slow one to a single run.
 	once bool
@@ -114,8 +115,8 @@ func (b *bench) turn(ctx context.Context, who contender, r *result) (cid string,
 	return who.cid(ctx, dir)
 }
 
-// commands is the job that runs commands one after another. The kernel counts the memory of this process, from which they
-// are forked, as theirs, so it must stay smaller than they are.
+// commands is the job that runs commands one after another. The kernel counts the memory of this
+// process, from which they are forked, as theirs, so it must stay smaller than they are.
 func commands(all ...*exec.Cmd) job {
 	return func() (used usage, err error) {
 		for _, cmd := range all {
@@ -157,7 +158,8 @@ func (b *bench) tool(ctx context.Context, name string, args ...string) *exec.Cmd
 	return exec.CommandContext(ctx, path, args...)
 }
 
-// present leaves out the contenders that need a program that is not there; a name begins with that of the program.
+// present leaves out the contenders that need a program that is not there; a name begins with
+// that of the program.
 func (b *bench) present(all []contender, needs map[string]string) []contender {
 	return slices.DeleteFunc(all, func(c contender) bool {
 		need, ok := needs[c.name]

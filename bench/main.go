@@ -1,20 +1,24 @@
-// Bench measures the commands of this module beside cp, git, kubo and restic, and prints one table for each question.
+// Bench measures the commands of this module beside cp, git, kubo and restic, and prints one
+// table for each question.
 //
 // Usage:
 //
 //	go run ./bench [-quick | -full] [-n RUNS] [-only WORD] [-dir DIR]
 //
-// It builds the commands, makes the data sets in a temporary folder, and removes it in the end. In each table the
-// contenders take turns (A B C, A B C...), each time on a fresh target, and what is shown are medians; a
-// contender that takes very long runs once. A ratio is the time of a row by the time of the first row, ours. Times are those of whole
-// processes, from start to exit, until everything is on the disk: where a tool does not sync what it wrote, `sync -f` on its target is
-// part of its time. Ours and restic sync by themselves. The source is in the page cache for everybody.
+// It builds the commands, makes the data sets in a temporary folder, and removes it in the end.
+// In each table the contenders take turns (A B C, A B C...), each time on a fresh target, and
+// what is shown are medians; a contender that takes very long runs once. A ratio is the time of a
+// row by the time of the first row, ours. Times are those of whole processes, from start to exit,
+// until everything is on the disk: where a tool does not sync what it wrote, `sync -f` on its
+// target is part of its time. Ours and restic sync by themselves. The source is in the page cache
+// for everybody.
 //
-// CPU is the processor time of a process and all its threads, in and for it. Peak memory is what the kernel reports as the largest resident set of the process (of the largest, where several
+// CPU is the processor time of a process and all its threads, in and for it. Peak memory is what
+// the kernel reports as the largest resident set of the process (of the largest, where several
 // run after another). Other work on the machine moves all times: trust ratios.
 //
-// Nothing here fails because something is slow; it fails when something does not work, or when the CID of what we added is
-// not the one that kubo gives it.
+// Nothing here fails because something is slow; it fails when something does not work, or when
+// the CID of what we added is not the one that kubo gives it.
 //
 //	-quick   small data sets, one run each: a smoke test
 //	-full    also a million files: merging in nested folders, and adding them in a single folder

@@ -14,7 +14,8 @@ import (
 // changed is how many files differ when a merge is measured.
 const changed = 100
 
-// maxMerge is how long the process of a merge with so many changes should take, whatever stands there besides.
+// maxMerge is how long the process of a merge with so many changes should take, whatever stands
+// there besides.
 const maxMerge = 50 * time.Millisecond
 
 // merges compares merging a few changes into trees of different size.
@@ -193,8 +194,8 @@ func pipe(from, to *exec.Cmd) error {
 	return err
 }
 
-// git makes a repository with the same files and changes, and one more change on our side so that there is something
-// to merge, and returns git's merge.
+// git makes a repository with the same files and changes, and one more change on our side so that
+// there is something to merge, and returns git's merge.
 func (p *people) git(ctx context.Context) (contender, error) {
 	repo := p.path("git")
 	if err := runCommand(p.bench.git(ctx, repo, "init", "-q", "--bare")); err != nil {
@@ -226,7 +227,8 @@ func (p *people) git(ctx context.Context) (contender, error) {
 	}, <-written
 }
 
-// history writes three commits for git fast-import: all files, one changed by us, and some changed by them.
+// history writes three commits for git fast-import: all files, one changed by us, and some
+// changed by them.
 func (p *people) history(w io.Writer) {
 	commit := func(branch, from string) {
 		fmt.Fprintf(w, "commit refs/heads/%s\ncommitter bench <bench@example.org> 0 +0000\ndata 0\n%s", branch, from)

@@ -16,10 +16,12 @@ import "fmt"
 func main() { fmt.Println("hello, world") }
 `
 
-// maxStart is how much longer than a hello-world a command may take to start that only handles messages.
+// maxStart is how much longer than a hello-world a command may take to start that only handles
+// messages.
 const maxStart = 2 * time.Millisecond
 
-// startUp compares the whole life of message-to-json, on a small message, with that of a hello-world.
+// startUp compares the whole life of message-to-json, on a small message, with that of a
+// hello-world.
 func (b *bench) startUp(ctx context.Context) error {
 	const title = "start-up: message-to-json"
 	if !b.wanted(title) {

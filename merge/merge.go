@@ -33,6 +33,7 @@ type Options struct {
 	MetadataOnly bool              // leave the content of files for later
 	Gateways     []exchange.Source // to ask beside the addresses of the node
 	Fetch        exchange.Options
+	MaxBytes     int64 // of blocks to fetch for one node; 0 is no limit
 	Progress     func(exchange.Stats)
 	Address      func(exchange.Source)      // is told of each address before it is used; may be nil
 	Ignored      func(text string, e error) // is told of each address that is not used; may be nil
@@ -87,12 +88,15 @@ func Node(ctx context.Context, r *repo.Repo, command string, at path.Path, opt O
 	}
 	f := exchange.NewFetcher(r.Store(), append(Sources(report.Node, opt), opt.Gateways...), opt.Fetch)
 	defer f.Close()
+	m := merger{fetcher: f, opt: opt, report: &report}
 	err = r.UpdateOver(ctx, command, f, func(ctx context.Context, tx *repo.Tx) error {
-		m := merger{tx: tx, fetcher: f, opt: opt, report: &report}
+		m.tx = tx
 		return m.node(ctx, e.Link.Target())
 	})
 	report.Fetched, report.Aside = f.Stats(), f.Aside()
-	if err != nil {
+	if err == nil {
+		err = m.failure
+	} else {
 		err = errors.Join(err, f.Commit(context.WithoutCancel(ctx))) // so that the next try goes on from here
 	}
 	return report, err
@@ -129,6 +133,8 @@ type merger struct {
 	fetcher *exchange.Fetcher
 	opt     Options
 	report  *Report
+	authors repo.Authors
+	failure error // why nothing could be had; the commit has marks only then
 }
 
 // node merges the node c, which report.Node is, into the tree of the commit.
@@ -138,26 +144,44 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 	if err != nil {
 		return err
 	}
+	m.authors = authors
 	if !authors.Accepts(node.Owner.Cid) {
 		return fmt.Errorf("%s: %w", m.report.Path, repo.ErrNoFriend)
 	}
 	if err := m.history(ctx, node); err != nil {
 		return err
 	}
-	if err := m.join(ctx, authors); err != nil {
+	if err := m.join(ctx); err != nil {
 		return err
 	}
 	unread := m.unread()
 	if unread == nil {
 		m.tx.SetMerged(node.Owner.Cid, c)
-	} else if m.report.Changed() == 0 {
-		return unread
+		if err := m.tx.SetWhole(ctx, node); err != nil {
+			return err
+		}
+	}
+	if err := m.adopt(ctx, unread == nil); err != nil {
+		return err
+	}
+	m.failure = nil
+	if m.report.Changed() == 0 {
+		m.failure = unread // what was learnt is recorded all the same; the tree does not change
 	}
 	return m.fetcher.Commit(ctx)
 }
 
-// history checks and keeps the history of the node, and takes over what its author has seen of
-// ours.
+// adopt takes over what the author of the node has seen of ours.
+func (m *merger) adopt(ctx context.Context, whole bool) error {
+	complete := func(now, old cid.Cid) error { return m.present(ctx, now, old, exchange.Scope{}) }
+	err := m.tx.Adopt(ctx, m.report.Node, whole, complete)
+	if errors.Is(err, repo.ErrForked) {
+		m.report.Own, err = err, nil
+	}
+	return err
+}
+
+// history checks and keeps the history of the node.
 func (m *merger) history(ctx context.Context, node *reference.Reference) error {
 	mark, err := m.tx.Mark(ctx, node.Slot())
 	if err != nil {
@@ -174,11 +198,7 @@ func (m *merger) history(ctx context.Context, node *reference.Reference) error {
 	if err := complete(node.History.Target(), known); err != nil {
 		return fmt.Errorf("%w: %w", repo.ErrNoHistory, err)
 	}
-	err = m.tx.Adopt(ctx, node, complete)
-	if errors.Is(err, repo.ErrForked) {
-		m.report.Own, err = err, nil
-	}
-	return err
+	return nil
 }
 
 // present makes now and all below it present, given that old is; either may be undefined.
@@ -190,17 +210,21 @@ func (m *merger) present(ctx context.Context, now, old cid.Cid, scope exchange.S
 	if old.Defined() {
 		known = append(known, old)
 	}
+	if m.opt.MaxBytes > 0 {
+		// At least one byte, since none would be no limit.
+		scope.MaxBytes = max(1, m.opt.MaxBytes-m.fetcher.Stats().Bytes)
+	}
 	_, err := exchange.Complete(ctx, m.fetcher, now, known, scope)
 	return err
 }
 
-func (m *merger) join(ctx context.Context, authors repo.Authors) error {
+func (m *merger) join(ctx context.Context) error {
 	root, err := m.tx.EditRoot(ctx)
 	if err != nil {
 		return err
 	}
 	node := m.report.Node
-	rules := state.Rules{Accepts: authors.Accepts, Mark: m.tx.StateMark, Blocks: m.tx.Blocks}
+	rules := state.Rules{Accepts: m.authors.Accepts, Mark: m.tx.StateMark, Blocks: m.tx.Blocks}
 	proofs := state.OpenProofs(m.tx.Blocks, node.Proofs.Target())
 	changes, err := root.Merge(ctx, rules, node.Content.Target(), proofs)
 	if err != nil {
@@ -223,6 +247,8 @@ func (m *merger) join(ctx context.Context, authors repo.Authors) error {
 func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Change) error {
 	switch change.Outcome {
 	case state.New, state.Newer:
+	case state.Incomplete:
+		return m.remember(ctx, change)
 	case state.Forked:
 		return m.recordFork(ctx, change)
 	default:
@@ -232,15 +258,38 @@ func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Chan
 	if err != nil {
 		return err
 	}
-	if err := m.complete(ctx, mark, change.Offered); err != nil {
+	err = m.complete(ctx, mark, change.Offered)
+	if err == nil {
+		err = root.Rebase(ctx, change.Slot)
+	}
+	if err != nil {
 		outcome := outcomeOf(err)
 		if outcome == "" {
 			return err
 		}
 		change.Outcome, change.Err = outcome, err
-		return root.TakeBack(ctx, change.Slot, change.Old)
+		return errors.Join(root.TakeBack(ctx, change.Slot, change.Old), m.remember(ctx, change))
 	}
 	mark.Reference, mark.Complete = change.Offered, !m.opt.MetadataOnly
+	if p := mark.Pending; p != nil && !p.After(change.Offered) {
+		mark.Pending = nil
+	}
+	m.tx.SetMark(change.Slot, mark)
+	return nil
+}
+
+// remember records a reference of one's own that could not be read now, so that nothing is signed
+// in its place.
+func (m *merger) remember(ctx context.Context, change *state.Change) error {
+	_, own := m.authors.Own[change.Slot.Author]
+	if !own || change.Outcome != state.Incomplete || change.Offered == nil {
+		return nil
+	}
+	mark, err := m.tx.Mark(ctx, change.Slot)
+	if err != nil || !change.Offered.After(mark.Reference) || !change.Offered.After(mark.Pending) {
+		return err
+	}
+	mark.Pending = change.Offered
 	m.tx.SetMark(change.Slot, mark)
 	return nil
 }
@@ -252,7 +301,7 @@ func outcomeOf(err error) state.Outcome {
 	case errors.Is(err, store.ErrNotFound):
 		return state.Incomplete
 	case errors.Is(err, unixfs.ErrMalformed), errors.Is(err, unixfs.ErrNotDirectory), errors.Is(err, exchange.ErrBudget),
-		errors.Is(err, merkle.ErrMalformed), errors.Is(err, dagcbor.ErrMalformed), errors.Is(err, dag.ErrMalformed):
+		errors.Is(err, merkle.ErrMalformed), errors.Is(err, reference.ErrMalformed), errors.Is(err, dagcbor.ErrMalformed), errors.Is(err, dag.ErrMalformed):
 		return state.RefusedForm
 	}
 	return ""
@@ -284,6 +333,9 @@ func (m *merger) complete(ctx context.Context, mark repo.Mark, ref *reference.Re
 
 // check reads what is new in ref, so that no author can bring in what the view cannot be made of.
 func (m *merger) check(ctx context.Context, known, ref *reference.Reference) error {
+	if _, err := ref.Log(ctx, m.fetcher); err != nil {
+		return err
+	}
 	if ref.Policy == reference.SharedPolicy {
 		return shared.Check(ctx, m.fetcher, layerOf(known), layerOf(ref))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -55,7 +56,7 @@ func (r *Repo) UpdateOver(ctx context.Context, command string, base store.Getter
 	for attempt := range maxAttempts {
 		if attempt == 1 {
 			var err error
-			if unlock, err = r.turn(); err != nil {
+			if unlock, err = r.turn(ctx); err != nil {
 				return err
 			}
 		}
@@ -69,15 +70,25 @@ func (r *Repo) UpdateOver(ctx context.Context, command string, base store.Getter
 
 // turn waits until no other process is in its second attempt. Who gets there first in
 // their first attempt may still be faster.
-func (r *Repo) turn() (unlock func() error, err error) {
+func (r *Repo) turn(ctx context.Context) (unlock func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(r.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("commit: lock: %w", err), f.Close())
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f.Close, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(fmt.Errorf("commit: lock: %w", err), f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-time.After(time.Duration(500+rand.IntN(1500)) * time.Microsecond):
+		}
 	}
-	return f.Close, nil
 }
 
 func (r *Repo) attempt(ctx context.Context, command string, base store.Getter, fn func(context.Context, *Tx) error) error {
@@ -115,7 +126,7 @@ func (r *Repo) attempt(ctx context.Context, command string, base store.Getter, f
 }
 
 func (tx *Tx) nothingElse() bool {
-	return len(tx.marks) == 0 && len(tx.merged) == 0 && len(tx.settings) == 0 && tx.undoes == 0
+	return len(tx.marks) == 0 && len(tx.merged) == 0 && len(tx.settings) == 0 && tx.undoes == 0 && !tx.forgetMerged
 }
 
 // finish computes the root and returns the new head.

@@ -193,3 +193,43 @@ func lastUndo(c *sqlite3.Conn, entry int64) (undo, undoes int64, err error) {
 	}
 	return undo, undoes, errors.Join(s.Err(), s.Reset())
 }
+
+// inEffect reports whether node was the last one of its author that was merged, and the merge is
+// part of the tree: not undone.
+func (r *Repo) inEffect(ctx context.Context, head Head, author cid.Cid, node *reference.Reference) (in bool, err error) {
+	b, err := node.Block()
+	if err != nil {
+		return false, err
+	}
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		entry, err := mergedEntry(c, author, b.Cid)
+		for last := head.Entry; err == nil && last > 0 && entry > 0 && !in; {
+			// The tree came from the undo to last, and from the entries before the one that was
+			// undone.
+			var undo, undoes int64
+			if undo, undoes, err = lastUndo(c, last); err == nil {
+				in = undo <= entry && entry <= last
+				last = undoes - 1
+			}
+		}
+		return err
+	})
+	return in, explain(err)
+}
+
+// mergedEntry returns the entry of the log by which node was merged; 0 if it is not the last one of
+// author.
+func mergedEntry(c *sqlite3.Conn, author, node cid.Cid) (int64, error) {
+	s, err := sqlite.Stmt(c, "SELECT entry FROM merged WHERE author = ? AND node = ?")
+	if err != nil {
+		return 0, err
+	}
+	if err := errors.Join(s.BindBlob(1, author.Bytes()), s.BindBlob(2, node.Bytes())); err != nil {
+		return 0, err
+	}
+	entry := int64(0)
+	if s.Step() {
+		entry = s.ColumnInt64(0)
+	}
+	return entry, errors.Join(s.Err(), s.Reset())
+}

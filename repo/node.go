@@ -22,6 +22,8 @@ var (
 	ErrForked    = errors.New("the author has signed two nodes that do not continue each other")
 	ErrNotNode   = errors.New("not a node")
 	ErrNoHistory = errors.New("the history of the node cannot be read")
+	// ErrElsewhere is a publication that would not continue what the same identity has published.
+	ErrElsewhere = errors.New("this identity has published from elsewhere, and that is not merged here")
 )
 
 // A Publication is what Publish did.
@@ -67,6 +69,9 @@ func (tx *Tx) Publish(ctx context.Context, s reference.Signer, p path.Path, addr
 func (tx *Tx) Sign(ctx context.Context, s reference.Signer, now uint64, only func(*tree.Draft) bool) ([]*reference.Reference, error) {
 	root, err := tx.EditRoot(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := tx.checkElsewhere(ctx, s.ID()); err != nil {
 		return nil, err
 	}
 	signed, err := root.Sign(ctx, s, tx.StateMark, now, only)
@@ -161,11 +166,7 @@ func (tx *Tx) AddNode(ctx context.Context, node *reference.Reference) (p path.Pa
 	if isNew, err = tx.rankNode(ctx, node); err != nil {
 		return p, false, err
 	}
-	if !isNew {
-		if _, err := tx.Get(ctx, p); !errors.Is(err, tree.ErrNotFound) {
-			return p, false, err
-		}
-	}
+	// A node that is known may be missing in the tree, after an undo.
 	return p, isNew, tx.putNode(ctx, p, node)
 }
 
@@ -234,12 +235,53 @@ func (tx *Tx) Settle(ctx context.Context, node *reference.Reference) error {
 	} else if _, err := node.Log(ctx, tx.Blocks); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoHistory, err)
 	}
-	mark.Reference = node
-	if mark.Pending != nil && mark.Pending.Sequence <= node.Sequence {
+	mark.Reference, mark.Complete = node, false
+	if mark.Pending != nil && !mark.Pending.After(node) {
 		mark.Pending = nil
 	}
 	tx.SetMark(slot, mark)
 	return nil
+}
+
+// SetWhole records that all that node publishes is merged here, if it is the newest of its author.
+func (tx *Tx) SetWhole(ctx context.Context, node *reference.Reference) error {
+	mark, err := tx.Mark(ctx, node.Slot())
+	if err != nil || mark.Complete || mark.Reference == nil || mark.Reference.After(node) {
+		return err
+	}
+	mark.Complete = true
+	tx.SetMark(node.Slot(), mark)
+	return nil
+}
+
+// checkElsewhere checks that everything that the identity is known to have signed elsewhere is
+// merged here: what is signed now has to continue it.
+func (tx *Tx) checkElsewhere(ctx context.Context, id cid.Cid) error {
+	mark, err := tx.Mark(ctx, reference.NodeSlot(id))
+	switch {
+	case err != nil:
+		return err
+	case mark.ForkedFrom > 0:
+		return ErrForked
+	case mark.Pending != nil:
+		return fmt.Errorf("%w: node %d", ErrElsewhere, mark.Pending.Sequence)
+	case mark.Reference != nil && !mark.Complete:
+		return fmt.Errorf("%w: node %d", ErrElsewhere, mark.Reference.Sequence)
+	}
+	root, err := tx.EditRoot(ctx)
+	if err != nil {
+		return err
+	}
+	return root.Drafts(ctx, func(d *tree.Draft) error {
+		if !d.Author.Equals(id) {
+			return nil
+		}
+		mark, err := tx.Mark(ctx, d.Slot())
+		if err == nil && mark.Pending != nil {
+			err = fmt.Errorf("%w: %s, sequence %d", ErrElsewhere, d.Path, mark.Pending.Sequence)
+		}
+		return err
+	})
 }
 
 // CheckNodePath checks that a node of one's own may stand at p.

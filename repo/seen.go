@@ -18,6 +18,8 @@ import (
 type seenNode struct {
 	Node    []byte        `cbor:"node"`
 	History *dagcbor.Link `cbor:"history,omitempty"`
+	// Merged says that the root of the one who has seen it has all that the friend signed by then.
+	Merged bool `cbor:"merged,omitempty"`
 }
 
 // seen returns the map of the newest nodes seen of each friend; nil if there are none.
@@ -39,7 +41,11 @@ func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
 		if err != nil {
 			return nil, err
 		}
-		data, err := dagcbor.Marshal(seenNode{node, mark.Reference.History})
+		merged, err := tx.repo.inEffect(ctx, tx.head, friend, mark.Reference)
+		if err != nil {
+			return nil, err
+		}
+		data, err := dagcbor.Marshal(seenNode{node, mark.Reference.History, merged})
 		if err != nil {
 			return nil, err
 		}
@@ -54,11 +60,11 @@ func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
 	return dagcbor.LinkTo(c), err
 }
 
-// Adopt takes over the nodes of one's own that the author of node has seen and this repository has
-// not, because it was restored from a backup or the identity came from elsewhere: the next
-// publication continues those. Complete makes a history present. [ErrForked] means that one of them
-// does not continue what is known here.
-func (tx *Tx) Adopt(ctx context.Context, node *reference.Reference, complete func(history, known cid.Cid) error) error {
+// Adopt takes over the nodes of one's own that the author of node has seen and this repository
+// has not, because it was restored from a backup or the identity came from elsewhere: the next
+// publication continues those. Whole says that all of node was merged here. Complete makes a
+// history present. [ErrForked] means that one of them does not continue what is known here.
+func (tx *Tx) Adopt(ctx context.Context, node *reference.Reference, whole bool, complete func(history, known cid.Cid) error) error {
 	if node.Seen == nil {
 		return nil
 	}
@@ -75,9 +81,9 @@ func (tx *Tx) Adopt(ctx context.Context, node *reference.Reference, complete fun
 		if !ok || own.Equals(node.Owner.Cid) {
 			continue
 		}
-		ref, err := tx.decodeSeen(ctx, own, data)
+		ref, merged, err := tx.decodeSeen(ctx, own, data)
 		if err == nil {
-			err = tx.adopt(ctx, ref, complete)
+			err = tx.adopt(ctx, ref, whole && merged, complete)
 		}
 		if err != nil {
 			return fmt.Errorf("the node of %s that %s has seen: %w", own, node.Owner, err)
@@ -86,25 +92,25 @@ func (tx *Tx) Adopt(ctx context.Context, node *reference.Reference, complete fun
 	return nil
 }
 
-func (tx *Tx) decodeSeen(ctx context.Context, own cid.Cid, data []byte) (*reference.Reference, error) {
+func (tx *Tx) decodeSeen(ctx context.Context, own cid.Cid, data []byte) (ref *reference.Reference, merged bool, err error) {
 	var seen seenNode
 	if err := dagcbor.Unmarshal(data, &seen); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	ref, err := reference.Decode(seen.Node)
+	ref, err = reference.Decode(seen.Node)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case ref.Slot() != reference.NodeSlot(own):
-		return nil, fmt.Errorf("%w: it is about something else", reference.ErrWrongOwner)
+		return nil, false, fmt.Errorf("%w: it is about something else", reference.ErrWrongOwner)
 	case !ref.History.Target().Equals(seen.History.Target()):
-		return nil, fmt.Errorf("%w: two histories", reference.ErrMalformed)
+		return nil, false, fmt.Errorf("%w: two histories", reference.ErrMalformed)
 	}
-	return ref, ref.VerifyWith(ctx, tx.Blocks)
+	return ref, seen.Merged, ref.VerifyWith(ctx, tx.Blocks)
 }
 
 // adopt records ref, a node of one's own, if it is newer than what is known here.
-func (tx *Tx) adopt(ctx context.Context, ref *reference.Reference, complete func(history, known cid.Cid) error) error {
+func (tx *Tx) adopt(ctx context.Context, ref *reference.Reference, whole bool, complete func(history, known cid.Cid) error) error {
 	mark, err := tx.Mark(ctx, ref.Slot())
 	if err != nil {
 		return err
@@ -115,6 +121,8 @@ func (tx *Tx) adopt(ctx context.Context, ref *reference.Reference, complete func
 		switch order, err := reference.Compare(ctx, tx.Blocks, mark.Reference, ref); {
 		case order == reference.Forked:
 			return fmt.Errorf("%w: sequences %d and %d", ErrForked, mark.Reference.Sequence, ref.Sequence)
+		case order == reference.Same && whole:
+			return tx.SetWhole(ctx, ref)
 		case order != reference.Newer:
 			return err
 		}
@@ -125,6 +133,6 @@ func (tx *Tx) adopt(ctx context.Context, ref *reference.Reference, complete func
 	if _, err := ref.Log(ctx, tx.Blocks); err != nil {
 		return err
 	}
-	tx.SetMark(ref.Slot(), Mark{Mark: state.Mark{Reference: ref}, Complete: true})
+	tx.SetMark(ref.Slot(), Mark{Mark: state.Mark{Reference: ref}, Complete: whole})
 	return nil
 }

@@ -161,6 +161,9 @@ func (p *person) merge(from *person) []state.Change {
 	p.must(err)
 	proofs := state.OpenProofs(p.blocks, p.proofs)
 	for _, c := range changes {
+		if c.Outcome.Changes() {
+			p.must(p.root.Rebase(ctx, c.Slot))
+		}
 		switch {
 		case c.Outcome == state.Forked:
 			p.marks[c.Slot] = state.Mark{Reference: p.marks[c.Slot].Reference, ForkedFrom: 1}

@@ -48,7 +48,7 @@ func (r *Root) Sign(ctx context.Context, s reference.Signer, mark MarkFunc, now 
 }
 
 func (r *Root) signDraft(ctx context.Context, s reference.Signer, mark MarkFunc, now uint64, d *Draft) (*reference.Reference, error) {
-	slot := d.slot()
+	slot := d.Slot()
 	held, err := r.state.Get(ctx, slot)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,8 @@ func (r *Root) WithoutDrafts(ctx context.Context) (*Root, error) {
 	return published, err
 }
 
-// Merge joins the state of another root into r. What is not the same is returned.
+// Merge joins the state of another root into r. What is not the same is returned. Before the next
+// commit, [Root.Rebase] is due for every slot that changed, or [Root.TakeBack].
 func (r *Root) Merge(ctx context.Context, rules state.Rules, theirs cid.Cid, proofs state.Proofs) ([]state.Change, error) {
 	data, err := rules.Blocks.Get(ctx, theirs)
 	if err != nil {
@@ -104,18 +105,7 @@ func (r *Root) Merge(ctx context.Context, rules state.Rules, theirs cid.Cid, pro
 	if err != nil {
 		return nil, err
 	}
-	changes, err := r.state.Join(ctx, rules, record.State.Cid, proofs)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range changes {
-		if c.Outcome.Changes() {
-			if err := r.rebase(ctx, c.Slot); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return changes, nil
+	return r.state.Join(ctx, rules, record.State.Cid, proofs)
 }
 
 // Restrict removes what authors wrote who are not accepted any more, and returns how many slots
@@ -132,9 +122,10 @@ func (r *Root) TakeBack(ctx context.Context, slot reference.Slot, old *reference
 	return r.state.Set(ctx, slot, state.Value{Reference: old})
 }
 
-// rebase puts the draft of a slot, if there is one, on top of the reference that a merge has
-// brought: our own reference from elsewhere, such as another copy of this repository.
-func (r *Root) rebase(ctx context.Context, slot reference.Slot) error {
+// Rebase puts the draft of a slot, if there is one, on top of the reference that a merge has
+// brought: our own reference from elsewhere, such as another copy of this repository. Its content
+// has to be here; [ErrDraftBase] says that what the draft was made on is not.
+func (r *Root) Rebase(ctx context.Context, slot reference.Slot) error {
 	d, err := r.draft(ctx, slot)
 	if err != nil || d == nil {
 		return err

@@ -69,7 +69,8 @@ type Draft struct {
 	Base *dagcbor.Link `cbor:"base,omitempty"`
 }
 
-func (d *Draft) slot() reference.Slot {
+// Slot returns what the reference that d becomes competes for.
+func (d *Draft) Slot() reference.Slot {
 	return reference.Slot{Directory: d.Directory.ID(), Author: d.Author.Cid}
 }
 
@@ -155,7 +156,7 @@ func (r *Root) draft(ctx context.Context, slot reference.Slot) (*Draft, error) {
 // setDraft records d, made on the reference that the state holds now. A draft that equals that
 // reference is none.
 func (r *Root) setDraft(ctx context.Context, d *Draft) error {
-	slot := d.slot()
+	slot := d.Slot()
 	held, err := r.state.Get(ctx, slot)
 	if err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 // Slots is how many slots the root of a sharded directory has.
 const Slots = fanout
 
-// Slot returns the slot, from 0 on, into which an entry with this name belongs in the root of a sharded directory.
+// Slot returns the slot, from 0 on, into which an entry with this name belongs in the root of a
+// sharded directory.
 func Slot(name string) int { return slotAt(hashName(name), 0) }
 
 // A DirWriter writes a directory whose entries come in pieces, in the order of their slots, so that
@@ -29,8 +30,8 @@ func NewDirWriter(ctx context.Context, put store.Putter) *DirWriter {
 	return &DirWriter{shards: shardWriter{ctx: ctx, put: put}, size: emptySize}
 }
 
-// Add adds entries, in any order among themselves. Their slots must lie behind those of all that were added
-// before; that they do not, and what Build refuses, are errors.
+// Add adds entries, in any order among themselves. Their slots must lie behind those of all that
+// were added before; that they do not, and what Build refuses, are errors.
 func (w *DirWriter) Add(entries []Entry) error {
 	if err := w.add(entries); err != nil {
 		return fmt.Errorf("build directory: %w", err)

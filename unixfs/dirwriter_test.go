@@ -9,7 +9,8 @@ import (
 	"archivecache/unixfs"
 )
 
-// inSlots orders entries by their slots and cuts them into pieces of at least size entries, between slots.
+// inSlots orders entries by their slots and cuts them into pieces of at least size entries,
+// between slots.
 func inSlots(entries []unixfs.Entry, size int) [][]unixfs.Entry {
 	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, func(a, b unixfs.Entry) int { return unixfs.Slot(a.Name) - unixfs.Slot(b.Name) })

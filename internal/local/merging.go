@@ -46,11 +46,12 @@ func (env *Env) FetchFlags() func() (merge.Options, error) {
 // line was parsed.
 func (env *Env) MergeFlags() func(context.Context, *repo.Repo) (merge.Options, *Reporter, error) {
 	fetch := env.FetchFlags()
+	maxBytes := env.Flags.Int64("max-bytes", 64<<30, "fetch at most `N` bytes for a node; 0 is no limit")
 	metadata := env.Flags.Bool("metadata-only", false, "leave the content of files for later, or for download")
 	asJSON := env.Flags.Bool("json", false, "print an object a line for each directory that differed, and one for the whole")
 	return func(ctx context.Context, r *repo.Repo) (merge.Options, *Reporter, error) {
 		opt, err := fetch()
-		opt.MetadataOnly = *metadata
+		opt.MetadataOnly, opt.MaxBytes = *metadata, *maxBytes
 		return opt, &Reporter{env: env, json: *asJSON}, err
 	}
 }

@@ -29,8 +29,8 @@ func TestPutBorrowed(t *testing.T) {
 	storetest.Want(t, s, blocks...)
 }
 
-// TestPutBorrowedFails has a block that stays queued after an error: its bytes must not be those that
-// the buffer holds when it is tried again.
+// TestPutBorrowedFails has a block that stays queued after an error: its bytes must not be those
+// that the buffer holds when it is tried again.
 func TestPutBorrowedFails(t *testing.T) {
 	s := openIn(t, t.TempDir())
 	w := s.NewWriter()

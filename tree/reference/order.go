@@ -57,6 +57,12 @@ func Compare(ctx context.Context, blocks store.Getter, known, offered *Reference
 	return Forked, nil
 }
 
+// After reports whether r claims to be later than other, by epoch and sequence; nil is before
+// everything.
+func (r *Reference) After(other *Reference) bool {
+	return other == nil || cmp.Or(cmp.Compare(r.Epoch, other.Epoch), cmp.Compare(r.Sequence, other.Sequence)) > 0
+}
+
 // continues returns yes if high continues low, and Forked if not. A history that is not well
 // formed is the same for everybody who reads it, so it continues nothing; one that cannot be read
 // now says nothing.

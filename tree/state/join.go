@@ -67,6 +67,10 @@ type Rules struct {
 	Blocks store.Getter
 }
 
+// MaxUnknown is how many slots of authors who are not accepted Join tells of: others may know
+// millions.
+const MaxUnknown = 1000
+
 // Join offers to s all that theirs holds, and returns what is not the same. theirProofs are the
 // proofs for the forks in theirs. Slots that both hold alike are not read.
 func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProofs Proofs) ([]Change, error) {
@@ -75,6 +79,7 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 		return nil, err
 	}
 	var changes []Change
+	unknown := 0
 	err = merkle.Diff(ctx, rules.Blocks, position, ours, theirs, func(key []byte, _, offered dagcbor.Raw) error {
 		if offered == nil {
 			return nil
@@ -84,7 +89,10 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 			return err
 		}
 		change, err := s.offerRaw(ctx, rules, slot, offered, theirProofs)
-		if err == nil && change.Outcome != Same {
+		if change.Outcome == Unknown {
+			unknown++
+		}
+		if err == nil && change.Outcome != Same && (change.Outcome != Unknown || unknown <= MaxUnknown) {
 			changes = append(changes, change)
 		}
 		return err

@@ -14,7 +14,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// TestLargeFolder imports a folder in several pieces, with folders, excluded files and pipes in between.
+// TestLargeFolder imports a folder in several pieces, with folders, excluded files and pipes in
+// between.
 func TestLargeFolder(t *testing.T) {
 	const files, pipes = 9000, 200
 	dir := t.TempDir()
