@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"archivecache/dagcbor"
 	"archivecache/store"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
@@ -98,40 +99,83 @@ func (r *Root) Directories(ctx context.Context) ([]*Directory, error) {
 	return dirs, layout(dirs)
 }
 
-// directories reads all directories, without the views of the shared ones.
+// directories returns all directories, without the views of the shared ones that were changed. Those
+// that were not changed since the last commit are not read again.
 func (r *Root) directories(ctx context.Context) ([]*Directory, error) {
 	byID := map[cid.Cid]*Directory{}
-	get := func(f reference.Founding) *Directory {
-		id := f.ID()
-		if byID[id] == nil {
-			byID[id] = &Directory{ID: id, Founding: f}
-		}
-		return byID[id]
-	}
 	for _, f := range r.record.Directories {
-		get(f)
+		directoryIn(byID, f)
 	}
-	err := r.state.Each(ctx, func(slot reference.Slot, v state.Value) error {
-		if v.Fork != nil {
-			d := get(v.Fork.Directory)
-			d.Parts = append(d.Parts, Part{Author: slot.Author, Fork: v.Fork})
-			return nil
+	if r.before == nil || r.allTouched {
+		if err := r.readAll(ctx, byID); err != nil {
+			return nil, err
 		}
-		d := get(*v.Reference.Directory)
-		d.Parts = append(d.Parts, Part{Author: slot.Author, Reference: v.Reference})
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		return finish(byID)
 	}
-	err = r.Drafts(ctx, func(draft *Draft) error {
-		get(draft.Directory).addDraft(draft)
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	for _, b := range r.before {
+		if _, touched := r.touched[b.ID]; !touched {
+			d := *b
+			byID[b.ID] = &d
+		}
+	}
+	for id, f := range r.touched {
+		if err := r.readOne(ctx, id, f, byID); err != nil {
+			return nil, err
+		}
 	}
 	return finish(byID)
+}
+
+// directoryIn returns the directory founded by f, which is made if it is not there.
+func directoryIn(byID map[cid.Cid]*Directory, f reference.Founding) *Directory {
+	id := f.ID()
+	if byID[id] == nil {
+		byID[id] = &Directory{ID: id, Founding: f}
+	}
+	return byID[id]
+}
+
+// readAll reads all directories that have references or drafts.
+func (r *Root) readAll(ctx context.Context, byID map[cid.Cid]*Directory) error {
+	err := r.state.Each(ctx, func(slot reference.Slot, v state.Value) error {
+		addValue(byID, slot, v)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.Drafts(ctx, func(d *Draft) error {
+		directoryIn(byID, d.Directory).addDraft(d)
+		return nil
+	})
+}
+
+// readOne reads one directory.
+func (r *Root) readOne(ctx context.Context, id cid.Cid, f reference.Founding, byID map[cid.Cid]*Directory) error {
+	err := r.state.EachOf(ctx, id, func(slot reference.Slot, v state.Value) error {
+		addValue(byID, slot, v)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.drafts.EachWith(ctx, id.Bytes(), func(_ []byte, data dagcbor.Raw) error {
+		d, err := decodeDraft(data)
+		if err == nil {
+			directoryIn(byID, f).addDraft(d)
+		}
+		return err
+	})
+}
+
+func addValue(byID map[cid.Cid]*Directory, slot reference.Slot, v state.Value) {
+	if v.Fork != nil {
+		d := directoryIn(byID, v.Fork.Directory)
+		d.Parts = append(d.Parts, Part{Author: slot.Author, Fork: v.Fork})
+		return
+	}
+	d := directoryIn(byID, *v.Reference.Directory)
+	d.Parts = append(d.Parts, Part{Author: slot.Author, Reference: v.Reference})
 }
 
 func (d *Directory) addDraft(draft *Draft) {

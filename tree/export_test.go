@@ -10,6 +10,7 @@ import (
 
 // Adopt puts the state and the drafts of from into an empty root, one by one.
 func Adopt(ctx context.Context, to, from *Root) error {
+	to.allTouched = true
 	err := from.state.Each(ctx, func(slot reference.Slot, v state.Value) error { return to.state.Set(ctx, slot, v) })
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func (r *Root) verifyView(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	again.before = []*Directory{}
+	again.before, again.allTouched = []*Directory{}, true
 	c, err := again.Commit(ctx)
 	if err != nil {
 		return err

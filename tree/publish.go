@@ -77,6 +77,7 @@ func (r *Root) signDraft(ctx context.Context, s reference.Signer, mark MarkFunc,
 	if err := r.state.Set(ctx, slot, state.Value{Reference: ref}); err != nil {
 		return nil, err
 	}
+	r.touch(&d.Directory)
 	return ref, r.drafts.Delete(ctx, slot.Key())
 }
 
@@ -90,6 +91,7 @@ func (r *Root) WithoutDrafts(ctx context.Context) (*Root, error) {
 		return nil, err
 	}
 	published.drafts = merkle.NewMap(r.blocks, draftPosition, cid.Undef)
+	published.allTouched = true
 	_, err = published.Commit(ctx)
 	return published, err
 }
@@ -105,12 +107,22 @@ func (r *Root) Merge(ctx context.Context, rules state.Rules, theirs cid.Cid, pro
 	if err != nil {
 		return nil, err
 	}
-	return r.state.Join(ctx, rules, record.State.Cid, proofs)
+	changes, err := r.state.Join(ctx, rules, record.State.Cid, proofs)
+	for _, c := range changes {
+		switch {
+		case c.Offered != nil:
+			r.touch(c.Offered.Directory)
+		case c.Proof != nil:
+			r.touch(c.Proof.A.Directory)
+		}
+	}
+	return changes, err
 }
 
 // Restrict removes what authors wrote who are not accepted any more, and returns how many slots
 // that were.
 func (r *Root) Restrict(ctx context.Context, accepted func(cid.Cid) bool) (int, error) {
+	r.allTouched = true
 	return r.state.Restrict(ctx, accepted)
 }
 

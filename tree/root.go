@@ -82,6 +82,21 @@ type Root struct {
 	state  *state.State
 	drafts *merkle.Map
 	before []*Directory // as of record, with views; nil until it is needed
+
+	// What was changed since: only that is read again.
+	touched    map[cid.Cid]reference.Founding // directory id -> founding document
+	allTouched bool
+}
+
+// touch notes that a slot of the directory was changed.
+func (r *Root) touch(f *reference.Founding) {
+	if f == nil {
+		return // a node, which is no directory
+	}
+	if r.touched == nil {
+		r.touched = map[cid.Cid]reference.Founding{}
+	}
+	r.touched[f.ID()] = *f
 }
 
 var draftPosition = merkle.Split(reference.DirectoryKeySize)
@@ -157,6 +172,7 @@ func (r *Root) draft(ctx context.Context, slot reference.Slot) (*Draft, error) {
 // reference is none.
 func (r *Root) setDraft(ctx context.Context, d *Draft) error {
 	slot := d.Slot()
+	r.touch(&d.Directory)
 	held, err := r.state.Get(ctx, slot)
 	if err != nil {
 		return err
@@ -246,7 +262,7 @@ func (r *Root) write(ctx context.Context, now []*Directory, next rootRecord) (ci
 	if err != nil {
 		return cid.Undef, err
 	}
-	r.cid, r.record, r.before = c, next, now
+	r.cid, r.record, r.before, r.touched, r.allTouched = c, next, now, nil, false
 	r.state = state.Open(r.blocks, st)
 	return c, nil
 }
