@@ -57,7 +57,7 @@ const ageHeader = "age-encryption.org/"
 // open reads a key file of either kind, and asks for a passphrase if it needs one.
 func open(data []byte, id ID, ask Ask) (*Secret, error) {
 	text := data
-	if !bytes.HasPrefix(data, []byte(keyFileKind)) {
+	if !bytes.HasPrefix(data, []byte(KeyHeader)) {
 		var err error
 		if text, err = unseal(data, id, ask); err != nil {
 			return nil, err

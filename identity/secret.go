@@ -13,10 +13,10 @@ import (
 // ErrKeyFile is a key file that is not as the package comment demands.
 var ErrKeyFile = errors.New("not a key file, or a damaged one; take the backup of it")
 
-const (
-	keyFileKind = "ARCHIVECACHE-SECRET-KEY-"
-	keyFileHead = keyFileKind + "1\n# Whoever has this can sign in its owner's name. Keep it secret.\n"
-)
+// KeyHeader is what every key file without a passphrase begins with, of whatever version.
+const KeyHeader = "ARCHIVECACHE-SECRET-KEY-"
+
+const keyFileHead = KeyHeader + "1\n# Whoever has this can sign in its owner's name. Keep it secret.\n"
 
 // A Secret is the private side of an identity. It prints as the id, with whatever verb.
 type Secret struct {

@@ -135,6 +135,9 @@ func (r *Repo) Author(ctx context.Context, t *tree.Tree, at string) (cid.Cid, er
 
 func identityAt(ctx context.Context, t *tree.Tree, p path.Path) (cid.Cid, error) {
 	e, err := t.Get(ctx, p)
+	if _, own := p.Below(IdentitiesPath); own && errors.Is(err, tree.ErrNotFound) {
+		return cid.Undef, fmt.Errorf("%s: %w there", p, ErrNoIdentity)
+	}
 	if err != nil {
 		return cid.Undef, err
 	}

@@ -1,10 +1,13 @@
 package repo
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
+	"archivecache/identity"
 	"archivecache/tree"
 	"archivecache/tree/path"
 	"archivecache/unixfs"
@@ -15,7 +18,15 @@ import (
 
 // Import takes a file or folder of the system into the store. The blocks are durable when it
 // returns, and part of the tree when an Update puts the entry there.
+//
+// Private keys do not come in: repositories below source are skipped, a source in a repository is
+// [ErrRepository], and a file that is a key without a passphrase is [ErrSecretKey]. For that it
+// sets LeaveOut and Check of opt.
 func (r *Repo) Import(ctx context.Context, source string, opt osfs.Options) (osfs.Result, error) {
+	if err := checkSource(source); err != nil {
+		return osfs.Result{}, err
+	}
+	opt.LeaveOut, opt.Check = leaveOut, checkNoKey
 	w := r.store.NewWriter()
 	defer w.Close()
 	result, err := osfs.Import(ctx, w, source, opt)
@@ -25,11 +36,16 @@ func (r *Repo) Import(ctx context.Context, source string, opt osfs.Options) (osf
 	return result, explain(w.Commit(ctx))
 }
 
-// ImportStream takes a stream into the store as a file.
+// ImportStream takes a stream into the store as a file. A private key is [ErrSecretKey].
 func (r *Repo) ImportStream(ctx context.Context, source io.Reader) (unixfs.Entry, error) {
+	buffered := bufio.NewReader(source)
+	head, _ := buffered.Peek(len(identity.KeyHeader)) // its error comes again
+	if err := checkNoKey("standard input", head); err != nil {
+		return unixfs.Entry{}, err
+	}
 	w := r.store.NewWriter()
 	defer w.Close()
-	added, err := unixfs.AddFile(ctx, w, source, unixfs.Attr{})
+	added, err := unixfs.AddFile(ctx, w, buffered, unixfs.Attr{})
 	if err != nil {
 		return unixfs.Entry{}, explain(err)
 	}
@@ -88,7 +104,38 @@ func (tx *Tx) Delete(ctx context.Context, author func() (cid.Cid, error), p path
 	if p.IsTop() || p.String() == path.Root {
 		return fmt.Errorf("%s: %w: delete what is in it", p, tree.ErrForbidden)
 	}
+	if err := tx.checkNoDrafts(ctx, p); err != nil {
+		return err
+	}
 	return tx.Remove(ctx, p)
+}
+
+// checkNoDrafts returns an error if an identity at p or below has drafts: nobody else can sign
+// them, nor take them back.
+func (tx *Tx) checkNoDrafts(ctx context.Context, p path.Path) error {
+	authors, err := tx.Accepted(ctx)
+	if err != nil {
+		return err
+	}
+	root, err := tx.Root(ctx)
+	if err != nil {
+		return err
+	}
+	for id, at := range authors.Own {
+		if _, below := at.Below(p); !below {
+			continue
+		}
+		var places []string
+		err := root.Unsigned(ctx, id, func(_ *tree.Directory, d *tree.Draft) { places = append(places, d.Path) })
+		if err != nil {
+			return err
+		}
+		if len(places) > 0 {
+			return fmt.Errorf("%s: %w: it has drafts of %s; new-node node %s publishes them, undo takes them back",
+				at, tree.ErrForbidden, strings.Join(places, ", "), at)
+		}
+	}
+	return nil
 }
 
 func (tx *Tx) rootFor(ctx context.Context, author func() (cid.Cid, error)) (*tree.Root, cid.Cid, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,13 +26,26 @@ func (r *Repo) Verify(ctx context.Context, t *tree.Tree, thing *tree.Thing, foun
 	case thing.IsRoot() && thing.Node == nil:
 		return thing.Root.Verify(ctx, found)
 	case thing.Dir != nil:
-		return thing.Root.VerifyDirectory(ctx, thing.Dir, found)
+		return verifyDirectory(ctx, thing, found)
 	case thing.Node != nil:
 		return r.verifyNode(ctx, t, thing)
 	case thing.Entry.Policy == tree.IdentityPolicy:
 		return r.verifyIdentity(ctx, t, thing)
 	}
 	return fmt.Errorf("%s: %w: only identities, nodes and what stands below root are signed", thing.Path, ErrNoReference)
+}
+
+// verifyDirectory checks the references of a directory; with nothing but drafts there is nothing
+// that vouches for it.
+func verifyDirectory(ctx context.Context, thing *tree.Thing, found func(*tree.Directory, tree.Part)) error {
+	if err := thing.Root.VerifyDirectory(ctx, thing.Dir, found); err != nil {
+		return err
+	}
+	signed := func(p tree.Part) bool { return p.Reference != nil || p.Fork != nil }
+	if len(thing.Dir.Parts) > 0 && !slices.ContainsFunc(thing.Dir.Parts, signed) {
+		return fmt.Errorf("%s: %w", thing.Dir.Shown, ErrDraftOnly)
+	}
+	return nil
 }
 
 // verifyIdentity checks the document, and that a friend stands under their own id.

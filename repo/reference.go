@@ -15,7 +15,7 @@ import (
 // Reasons why a thing has no reference.
 var (
 	ErrNoReference = errors.New("it has no reference of its own")
-	ErrDraftOnly   = errors.New("it is not signed yet; new-node signs")
+	ErrDraftOnly   = errors.New("not signed yet; new-node signs it")
 )
 
 // ReferenceJSON returns the JSON of the reference of a thing: the document of an identity, or the

@@ -43,6 +43,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"archivecache/identity"
 	"archivecache/internal/sqlite"
@@ -96,11 +97,13 @@ func Initialize(ctx context.Context, dir string, directories []reference.Foundin
 	switch _, err := os.Stat(filepath.Join(dir, formatFile)); {
 	case err == nil:
 		return nil, fmt.Errorf("%s: %w", dir, ErrExists)
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("make repository: %s: it is or stands in a file, not a folder", dir)
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("initialize: %w", err)
+		return nil, fmt.Errorf("make repository: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
-		return nil, fmt.Errorf("initialize: %w", err)
+		return nil, fmt.Errorf("make repository: %w", err)
 	}
 	r, err := open(dir)
 	if err != nil {
@@ -142,7 +145,7 @@ func (r *Repo) firstCommit(ctx context.Context, directories []reference.Founding
 func writeFormat(dir string) error {
 	f, err := os.CreateTemp(dir, formatFile+"-*")
 	if err != nil {
-		return fmt.Errorf("initialize: %w", err)
+		return fmt.Errorf("make repository: %w", err)
 	}
 	_, err = f.WriteString(format)
 	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
@@ -150,11 +153,11 @@ func writeFormat(dir string) error {
 		err = os.Rename(f.Name(), filepath.Join(dir, formatFile))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("initialize: %w", err), os.Remove(f.Name()))
+		return errors.Join(fmt.Errorf("make repository: %w", err), os.Remove(f.Name()))
 	}
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("initialize: %w", err)
+		return fmt.Errorf("make repository: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
@@ -165,6 +168,8 @@ func Open(dir string) (*Repo, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: %w", dir, ErrNone)
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("%s: %w: it is or stands in a file, not a folder", dir, ErrNone)
 	case err != nil:
 		return nil, fmt.Errorf("open repository: %w", err)
 	case !strings.HasPrefix(string(text), formatStart):

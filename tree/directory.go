@@ -99,8 +99,8 @@ func (r *Root) Directories(ctx context.Context) ([]*Directory, error) {
 	return dirs, layout(dirs)
 }
 
-// directories returns all directories, without the views of the shared ones that were changed. Those
-// that were not changed since the last commit are not read again.
+// directories returns all directories, without the views of the shared ones that were changed.
+// Those that were not changed since the last commit are not read again.
 func (r *Root) directories(ctx context.Context) ([]*Directory, error) {
 	byID := map[cid.Cid]*Directory{}
 	for _, f := range r.record.Directories {

@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -56,18 +57,33 @@ func UnwrapValue(object []byte) []byte {
 	return object
 }
 
+// ErrValue is a text that begins as a JSON object or list does, and is none.
+var ErrValue = errors.New("neither a JSON value nor a plain text")
+
 // ValueOf returns the value that a person means by text: JSON as it is, anything else as a text.
-func ValueOf(text string) []byte {
-	if value, err := ParseValue(text); err == nil {
-		return value
+// With asText all is a text. What begins with { or [ and is no JSON value is [ErrValue]: it
+// is more likely to be a slip than meant as a text.
+func ValueOf(text string, asText bool) ([]byte, error) {
+	if asText {
+		return TextValue(text), nil
 	}
-	return TextValue(text)
+	value, err := ParseValue(text)
+	if err == nil {
+		return value, nil
+	}
+	if start := strings.TrimLeft(text, " \t\r\n"); strings.HasPrefix(start, "{") || strings.HasPrefix(start, "[") {
+		return nil, fmt.Errorf("%w: %w", ErrValue, err)
+	}
+	return TextValue(text), nil
 }
 
 // Matcher returns a function that tells whether a value is the one meant by text; with contains,
 // whether it is a text that has text in it.
 func Matcher(text string, contains bool) func(value []byte) bool {
-	want := ValueOf(text)
+	want, err := ValueOf(text, false)
+	if err != nil {
+		want = TextValue(text)
+	}
 	return func(value []byte) bool {
 		var s string
 		if contains {

@@ -24,6 +24,9 @@ well. Adding a folder again makes PATH equal to it: what is gone there is
 deleted here, with -keep it stays. In a shared directory only your own files are
 deleted so, and onto a shared directory itself -keep is implied.
 
+Repositories in a folder, with the private keys in them, are left out and told
+of; a SOURCE in a repository, and a file that is a private key, are refused.
+
 PATTERNs are those of .gitignore, and so is what stands in files named
 .archivecacheignore.
 

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"archivecache/internal/local"
@@ -48,9 +49,18 @@ func run(ctx context.Context, env *local.Env) error {
 		if thing.Local() {
 			return fmt.Errorf("%s: %w: not a file; get-data prints it", p, tree.ErrForbidden)
 		}
-		if _, err := unixfs.Copy(ctx, t.Blocks, thing.Content.Cid, env.Stdout); err != nil {
+		_, err = unixfs.Copy(ctx, t.Blocks, thing.Content.Cid, env.Stdout)
+		if errors.Is(err, unixfs.ErrNotFile) && isDirectory(ctx, t, thing) {
+			return fmt.Errorf("%s: %w; list prints it", p, tree.ErrIsDirectory)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	return nil
+}
+
+func isDirectory(ctx context.Context, t *tree.Tree, thing *tree.Thing) bool {
+	info, err := unixfs.Stat(ctx, t.Blocks, thing.Content.Cid)
+	return err == nil && info.Kind == unixfs.Directory
 }

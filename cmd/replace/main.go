@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -12,11 +13,11 @@ import (
 	"archivecache/tree/path"
 )
 
-const help = `usage: replace [-repo DIR] OLD NEW [PATH]
+const help = `usage: replace [-repo DIR] [-text] OLD NEW [PATH]
 
 Replace makes every value that is OLD into NEW, at PATH and below, without PATH
 in the whole tree, and prints the paths. OLD and NEW are read as set-value reads
-a value. Policies, keys and references are no values and never change. The exit
+a value, with -text both as texts. Policies, keys and references are no values and never change. The exit
 status is 1 if nothing is found.
 
 Example:
@@ -28,6 +29,7 @@ Example:
 func main() { local.Main(help, run) }
 
 func run(ctx context.Context, env *local.Env) error {
+	text := env.Flags.Bool("text", false, "take OLD and NEW as texts, even if they are JSON")
 	args, err := env.Parse(2, 3)
 	if err != nil {
 		return err
@@ -36,9 +38,17 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
+	before, err := tree.ValueOf(args[0], *text)
+	if err != nil {
+		return err
+	}
+	after, err := tree.ValueOf(args[1], *text)
+	if err != nil {
+		return err
+	}
 	var changed []path.Path
 	err = env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
-		changed, err = tx.Replace(ctx, p, tree.Matcher(args[0], false), tree.ValueOf(args[1]))
+		changed, err = tx.Replace(ctx, p, func(value []byte) bool { return bytes.Equal(value, before) }, after)
 		return err
 	})
 	if err != nil {

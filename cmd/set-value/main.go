@@ -12,8 +12,9 @@ import (
 const help = `usage: set-value [-repo DIR] [-text] PATH VALUE
 
 Set-value puts VALUE at PATH, in the local part of the tree. A VALUE that is
-JSON is taken as such; anything else, and everything with -text, is a text. The
-directories above PATH are made.
+JSON is taken as such; anything else, and everything with -text, is a text. What
+begins with { or [ and is no JSON is refused without -text. The directories above
+PATH are made.
 
 Example:
 
@@ -33,9 +34,9 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	value, err := tree.ParseValue(args[1])
-	if err != nil || *text {
-		value = tree.TextValue(args[1])
+	value, err := tree.ValueOf(args[1], *text)
+	if err != nil {
+		return err
 	}
 	return env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
 		return tx.SetValue(ctx, p, value)

@@ -88,13 +88,16 @@ func (env *Env) run(ctx context.Context, run func(context.Context, *Env) error) 
 
 // sayError prints an error, and the hints it carries.
 func (env *Env) sayError(err error) {
-	env.Say("%v", err)
+	for _, line := range lines(err) {
+		env.Say("%s", line)
+	}
 	for _, hint := range hints(err) {
 		env.Say("hint: %s", hint)
 	}
 }
 
-// Say prints a line for the person, with the name of the command before it.
+// Say prints a line for the person, with the name of the command before it. It stays one line
+// whatever the arguments hold.
 func (env *Env) Say(format string, args ...any) {
 	fmt.Fprintf(env.Stderr, "%s: %s\n", env.Name, Quote(fmt.Sprintf(format, args...)))
 }
@@ -168,6 +171,26 @@ func (e *hintError) Unwrap() error { return e.error }
 // WithHint returns err with a next step for the person.
 func WithHint(err error, format string, args ...any) error {
 	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+// lines returns the text of an error, and of joined errors that of each. Line ends elsewhere are
+// not taken for such: they may come from a name.
+func lines(err error) []string {
+	var all []string
+	switch e := err.(type) {
+	case *hintError:
+		return lines(e.error)
+	case interface{ Unwrap() []error }:
+		var texts []string
+		for _, part := range e.Unwrap() {
+			texts = append(texts, part.Error())
+			all = append(all, lines(part)...)
+		}
+		if strings.Join(texts, "\n") == err.Error() {
+			return all
+		}
+	}
+	return []string{err.Error()}
 }
 
 func hints(err error) []string {

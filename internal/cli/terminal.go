@@ -21,8 +21,8 @@ func IsTerminal(f any) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && file.Name() != os.DevNull
 }
 
-// Quote returns text with characters that could change what a terminal shows written as Go
-// writes them in strings. Names come from other people.
+// Quote returns text with characters that could change what a terminal shows, line ends and tabs
+// included, written as Go writes them in strings. Names come from other people.
 func Quote(text string) string {
 	if !strings.ContainsFunc(text, unprintable) && utf8.ValidString(text) {
 		return text
@@ -39,7 +39,7 @@ func Quote(text string) string {
 	return b.String()
 }
 
-func unprintable(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\t' }
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // Printed returns a name as it is printed on w: quoted on a terminal, else as it is.
 func Printed(w io.Writer, name string) string {

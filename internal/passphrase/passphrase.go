@@ -59,12 +59,6 @@ func New(fd int) *Source {
 
 func openTerminal() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
-// Given reports whether a passphrase was given beforehand, so that nobody needs to be asked.
-func (s *Source) Given() bool {
-	_, ok := s.lookup(Variable)
-	return ok || s.file != nil
-}
-
 // Ask returns the passphrase for something that has one; what names it on a terminal, as in
 // "Passphrase for WHAT: ". The errors are [ErrNoSource], [ErrEmpty], [ErrTooLong], and those of
 // the system.

@@ -93,7 +93,7 @@ func TestNewDescriptor(t *testing.T) {
 	}
 	syscall.Close(fds[1])
 	s := New(fds[0])
-	if got, err := s.Ask("x"); err != nil || string(got) != "secret" || !s.Given() {
+	if got, err := s.Ask("x"); err != nil || string(got) != "secret" {
 		t.Errorf("Ask = %q, %v", got, err)
 	}
 	if _, err := New(12345).Ask("x"); !errors.Is(err, syscall.EBADF) {
@@ -108,16 +108,10 @@ func TestEnvironment(t *testing.T) {
 		if !errors.Is(err, want) || want == nil && string(got) != value {
 			t.Errorf("%.20q: %q, %v; want %v", value, got, err, want)
 		}
-		if !s.Given() {
-			t.Errorf("%.20q: not given", value)
-		}
 	}
 	s := source(nil, nil)
 	if _, err := s.Ask("the key"); !errors.Is(err, ErrNoSource) || !strings.Contains(err.Error(), "the key") {
 		t.Errorf("no source: %v; want %v", err, ErrNoSource)
-	}
-	if s.Given() {
-		t.Error("given, though nothing is")
 	}
 }
 

@@ -250,7 +250,7 @@ func Stmt(c *sqlite3.Conn, sql string) (*sqlite3.Stmt, error) {
 		err = errors.New("not a single statement")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", sql, err)
+		return nil, fmt.Errorf("prepare a statement: %w", err)
 	}
 	return s, nil
 }

@@ -80,9 +80,6 @@ func Open(path string) (*DB, error) {
 // Path returns the absolute path of the database file.
 func (db *DB) Path() string { return db.path }
 
-// ReadOnly says whether the database could only be opened for reading.
-func (db *DB) ReadOnly() bool { return db.readOnly }
-
 // Close closes the database. Transactions that still run are allowed to end.
 func (db *DB) Close() error {
 	db.mu.Lock()

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			err = readSome(db)
 		}
-		if err == nil && !db.ReadOnly() {
+		if err == nil && !db.readOnly {
 			err = errors.New("open for writing")
 		}
 		if err == nil && !errors.Is(increment(db, true), ErrReadOnly) {

@@ -4,12 +4,18 @@
 // 256 names with single slashes between them, such as root/forum/2024; it has no slash at its
 // ends. The empty path is the top of the tree. The bytes are compared as they are: no case
 // folding, no Unicode normalisation.
+//
+// The path of a directory that is published stands below root, is valid UTF-8, and has no control
+// characters (Unicode category Cc), line or paragraph separators (U+2028, U+2029), or characters
+// that turn the direction of writing (U+202A to U+202E, U+2066 to U+2069): people decide by
+// it whose word they take.
 package path
 
 import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -150,7 +156,8 @@ func (p Path) Append(q Path) Path {
 }
 
 // CheckPublished returns an error that says why text cannot be the path of a directory in
-// a reference: it is a path below root, in valid UTF-8, spelled as String spells it.
+// a reference: it is a path below root, in valid UTF-8, spelled as String spells it, without the
+// characters that the package comment refuses.
 func CheckPublished(text string) error {
 	p, err := Parse(text)
 	if err != nil {
@@ -159,7 +166,16 @@ func CheckPublished(text string) error {
 	if first, rest := p.First(); first != Root || rest.IsTop() || p.String() != text || !utf8.ValidString(text) {
 		return fmt.Errorf("%w: %q is not the path of something below %s", ErrInvalid, text, Root)
 	}
+	if strings.ContainsFunc(text, misleading) {
+		return fmt.Errorf("%w: %q has a character that controls how text is shown", ErrInvalid, text)
+	}
 	return nil
+}
+
+// misleading reports whether r makes text look like other text.
+func misleading(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' ||
+		r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 // Root is the name of the part of the tree that is published and merged.

@@ -63,13 +63,19 @@ func TestParts(t *testing.T) {
 }
 
 func TestCheckPublished(t *testing.T) {
-	for _, bad := range []string{"root", "root/", "root/a/", "go", "identities/me", "root/\xff", "", "."} {
+	for _, bad := range []string{
+		"root", "root/", "root/a/", "go", "identities/me", "root/\xff", "", ".",
+		"root/a\nb", "root/a\tb", "root/\x1b[2J", "root/\x7f", "root/a\u0085", "root/\u009b2J", "root/\u2028", "root/a\u2029b",
+		"root/\u202agpj", "root/\u202e", "root/x/\u2066y", "root/\u2069",
+	} {
 		if path.CheckPublished(bad) == nil {
 			t.Errorf("%q: accepted", bad)
 		}
 	}
-	if err := path.CheckPublished("root/für alle"); err != nil {
-		t.Error(err)
+	for _, good := range []string{"root/für alle", "root/עברית/日本", "root/a\u200db", "root/a\u2027\u202f\u2065"} {
+		if err := path.CheckPublished(good); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -216,6 +216,9 @@ func FromJSON(data []byte) (*Reference, error) {
 	if err := d.Decode(&r); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	if !r.Owner.Defined() {
+		return nil, fmt.Errorf("%w: .owner is missing", ErrMalformed)
+	}
 	again, err := r.JSON()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -41,7 +41,7 @@ type ExportOptions struct {
 func Export(ctx context.Context, get store.Getter, c cid.Cid, dst string, opt ExportOptions) error {
 	o, err := unixfs.Open(ctx, get, c)
 	if err != nil {
-		return fmt.Errorf("export to %s: %w", dst, err)
+		return fmt.Errorf("write %s: %w", dst, err)
 	}
 	ex := &exporter{crew: newCrew(ctx, runtime.GOMAXPROCS(0)-1), get: get, count: opt.Counter}
 	defer ex.cancel(nil)
@@ -52,15 +52,15 @@ func Export(ctx context.Context, get store.Getter, c cid.Cid, dst string, opt Ex
 	}
 	parent, err := os.OpenRoot(filepath.Dir(dst))
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return fmt.Errorf("write %s: %w", dst, err)
 	}
 	defer parent.Close()
 	name := filepath.Base(filepath.Clean(dst))
 	if _, err := parent.Lstat(name); err == nil {
-		return fmt.Errorf("export: %s: %w", dst, fs.ErrExist)
+		return fmt.Errorf("write %s: %w", dst, fs.ErrExist)
 	}
 	if err := ex.one(parent, name, dst, o, 1); err != nil {
-		return fmt.Errorf("export: %s is incomplete: %w", dst, err)
+		return fmt.Errorf("%s is incomplete: %w", dst, err)
 	}
 	return nil
 }

@@ -32,8 +32,15 @@ type Options struct {
 	IgnoreFile string
 	// Mtime records modification times of files and symlinks.
 	Mtime bool
-	// Skipped, if not nil, is told of each socket, pipe and device, and Import goes on
-	// without it. If it is nil, these are errors. It may be called from several goroutines.
+	// LeaveOut, if not nil, is asked about each folder below the one that is imported. An error
+	// says why the folder is skipped, with all below. It may be called from several goroutines.
+	LeaveOut func(path string) error
+	// Check, if not nil, is given the first bytes of each file that has any, 64 at most. Its
+	// error ends the import. It may be called from several goroutines.
+	Check func(path string, head []byte) error
+	// Skipped, if not nil, is told of each socket, pipe and device, and of each folder that
+	// LeaveOut refuses, and Import goes on without it. If it is nil, these are errors. It may be
+	// called from several goroutines.
 	Skipped func(path string, reason error)
 	// Counter, if not nil, counts what is done.
 	Counter *Counter
@@ -57,6 +64,8 @@ const (
 	runLength = 16
 	// Folders with more entries than this are imported in pieces of about as many.
 	pieceLength = 4096
+	// headLength is how many bytes of a file Check is given.
+	headLength = 64
 )
 
 // Import writes the file, symlink or folder at path and all that is below it. It works on all
@@ -152,7 +161,7 @@ func (im *importer) piece(path, rel string, rules *rules, items []item, depth in
 	for i, item := range items {
 		if item.kind.IsDir() {
 			group.run(func() (err error) {
-				entries[i], err = im.dir(filepath.Join(path, item.name), join(rel, item.name), rules, depth+1)
+				entries[i], err = im.folder(filepath.Join(path, item.name), join(rel, item.name), rules, depth+1)
 				return err
 			})
 		}
@@ -165,6 +174,23 @@ func (im *importer) piece(path, rel string, rules *rules, items []item, depth in
 		return nil, err
 	}
 	return named(items, entries), nil
+}
+
+// folder imports a folder below the top, unless LeaveOut refuses it. An entry without a CID says
+// that it was skipped.
+func (im *importer) folder(path, rel string, above *rules, depth int) (unixfs.Entry, error) {
+	if im.LeaveOut == nil {
+		return im.dir(path, rel, above, depth)
+	}
+	switch reason := im.LeaveOut(path); {
+	case reason == nil:
+		return im.dir(path, rel, above, depth)
+	case im.Skipped == nil:
+		return unixfs.Entry{}, fmt.Errorf("%s: %w", path, reason)
+	default:
+		im.Skipped(path, reason)
+		return unixfs.Entry{}, nil
+	}
 }
 
 func join(rel, name string) string {
@@ -284,6 +310,9 @@ func (im *importer) content(f *os.File, info fs.FileInfo) (unixfs.Added, error) 
 		attr.Mtime = info.ModTime()
 	}
 	r := &countingReader{r: f, bytes: &im.count.Bytes, left: info.Size()}
+	if im.Check != nil {
+		r.check = func(head []byte) error { return im.Check(f.Name(), head) }
+	}
 	if info.Size() < largeFile {
 		return unixfs.AddSerial(im.ctx, im.put, r, info.Size(), attr)
 	}
@@ -298,12 +327,19 @@ type countingReader struct {
 	r     io.Reader
 	bytes *atomic.Int64
 	left  int64
+	check func(head []byte) error // nil once it was called
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.bytes.Add(int64(n))
 	c.left -= int64(n)
+	if c.check != nil && n > 0 {
+		if refused := c.check(p[:min(n, headLength)]); refused != nil {
+			return 0, refused
+		}
+		c.check = nil
+	}
 	if err == nil && c.left == 0 && n < len(p) {
 		err = io.EOF
 	}
