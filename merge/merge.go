@@ -12,18 +12,12 @@ import (
 	"errors"
 	"fmt"
 
-	"archivecache/dag"
-	"archivecache/dagcbor"
 	"archivecache/exchange"
 	"archivecache/repo"
-	"archivecache/store"
 	"archivecache/tree"
-	"archivecache/tree/merkle"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
-	"archivecache/tree/shared"
 	"archivecache/tree/state"
-	"archivecache/unixfs"
 
 	"github.com/ipfs/go-cid"
 )
@@ -239,127 +233,6 @@ func (m *merger) join(ctx context.Context) error {
 	if m.report.Root, err = root.Commit(ctx); err != nil {
 		return err
 	}
-	return nil
-}
-
-// settle makes present what a change brought, and records it. If it cannot be had, the change is
-// taken back.
-func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Change) error {
-	switch change.Outcome {
-	case state.New, state.Newer:
-	case state.Incomplete:
-		return m.remember(ctx, change)
-	case state.Forked:
-		return m.recordFork(ctx, change)
-	default:
-		return nil
-	}
-	mark, err := m.tx.Mark(ctx, change.Slot)
-	if err != nil {
-		return err
-	}
-	err = m.complete(ctx, mark, change.Offered)
-	if err == nil {
-		err = root.Rebase(ctx, change.Slot)
-	}
-	if err != nil {
-		outcome := outcomeOf(err)
-		if outcome == "" {
-			return err
-		}
-		change.Outcome, change.Err = outcome, err
-		return errors.Join(root.TakeBack(ctx, change.Slot, change.Old), m.remember(ctx, change))
-	}
-	mark.Reference, mark.Complete = change.Offered, !m.opt.MetadataOnly
-	if p := mark.Pending; p != nil && !p.After(change.Offered) {
-		mark.Pending = nil
-	}
-	m.tx.SetMark(change.Slot, mark)
-	return nil
-}
-
-// remember records a reference of one's own that could not be read now, so that nothing is signed
-// in its place.
-func (m *merger) remember(ctx context.Context, change *state.Change) error {
-	_, own := m.authors.Own[change.Slot.Author]
-	if !own || change.Outcome != state.Incomplete || change.Offered == nil {
-		return nil
-	}
-	mark, err := m.tx.Mark(ctx, change.Slot)
-	if err != nil || !change.Offered.After(mark.Reference) || !change.Offered.After(mark.Pending) {
-		return err
-	}
-	mark.Pending = change.Offered
-	m.tx.SetMark(change.Slot, mark)
-	return nil
-}
-
-// outcomeOf returns what an error about the content of a reference means for it; "" if it is
-// another kind of error.
-func outcomeOf(err error) state.Outcome {
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return state.Incomplete
-	case errors.Is(err, unixfs.ErrMalformed), errors.Is(err, unixfs.ErrNotDirectory), errors.Is(err, exchange.ErrBudget),
-		errors.Is(err, merkle.ErrMalformed), errors.Is(err, reference.ErrMalformed), errors.Is(err, dagcbor.ErrMalformed), errors.Is(err, dag.ErrMalformed):
-		return state.RefusedForm
-	}
-	return ""
-}
-
-// complete makes the history and the content of ref present, given what is complete already by
-// the mark.
-func (m *merger) complete(ctx context.Context, mark repo.Mark, ref *reference.Reference) error {
-	known := &reference.Reference{}
-	if mark.Complete && mark.Reference != nil {
-		known = mark.Reference
-	}
-	content := exchange.Scope{MetadataOnly: m.opt.MetadataOnly, Progress: m.opt.Progress}
-	parts := []struct {
-		now, old cid.Cid
-		scope    exchange.Scope
-	}{
-		{ref.History.Target(), known.History.Target(), exchange.Scope{}},
-		{ref.Marks.Target(), known.Marks.Target(), exchange.Scope{}},
-		{ref.Content.Target(), known.Content.Target(), content},
-	}
-	for _, p := range parts {
-		if err := m.present(ctx, p.now, p.old, p.scope); err != nil {
-			return err
-		}
-	}
-	return m.check(ctx, known, ref)
-}
-
-// check reads what is new in ref, so that no author can bring in what the view cannot be made of.
-func (m *merger) check(ctx context.Context, known, ref *reference.Reference) error {
-	if _, err := ref.Log(ctx, m.fetcher); err != nil {
-		return err
-	}
-	if ref.Policy == reference.SharedPolicy {
-		return shared.Check(ctx, m.fetcher, layerOf(known), layerOf(ref))
-	}
-	if !ref.Content.Target().Defined() {
-		return nil // deleted
-	}
-	_, err := unixfs.OpenDir(ctx, m.fetcher, ref.Content.Target())
-	return err
-}
-
-func layerOf(ref *reference.Reference) shared.Layer {
-	return shared.Layer{Files: ref.Content.Target(), Marks: ref.Marks.Target()}
-}
-
-func (m *merger) recordFork(ctx context.Context, change *state.Change) error {
-	mark, err := m.tx.Mark(ctx, change.Slot)
-	if err != nil {
-		return err
-	}
-	if change.Proof != nil {
-		mark.Proof = change.Proof
-		mark.ForkedFrom = max(mark.ForkedFrom, change.Proof.A.Epoch+1)
-	}
-	m.tx.SetMark(change.Slot, mark)
 	return nil
 }
 
