@@ -68,7 +68,8 @@ func checkSource(source string) error {
 	}
 }
 
-// checkNoKey returns an error if a file that begins with head is a private key without a passphrase.
+// checkNoKey returns an error if a file that begins with head is a private key without a
+// passphrase.
 func checkNoKey(path string, head []byte) error {
 	if bytes.HasPrefix(head, []byte(identity.KeyHeader)) {
 		return fmt.Errorf("%s: %w", path, ErrSecretKey)

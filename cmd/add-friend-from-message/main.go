@@ -39,18 +39,8 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	var at path.Path
-	isNew := false
-	err = env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
-		at, isNew, err = tx.AddFriend(ctx, doc)
-		return err
+	known := fmt.Sprintf("%s is a friend already", doc.ID())
+	return env.TakeIn(ctx, known, func(ctx context.Context, tx *repo.Tx) (path.Path, bool, error) {
+		return tx.AddFriend(ctx, doc)
 	})
-	if err != nil {
-		return err
-	}
-	if !isNew {
-		env.Say("%s is a friend already", at)
-	}
-	_, err = fmt.Fprintln(env.Stdout, at)
-	return err
 }

@@ -40,18 +40,8 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	var at path.Path
-	isNew := false
-	err = env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
-		at, isNew, err = tx.AddNode(ctx, node)
-		return err
+	known := fmt.Sprintf("the node of %s with sequence %d is known already", node.Owner, node.Sequence)
+	return env.TakeIn(ctx, known, func(ctx context.Context, tx *repo.Tx) (path.Path, bool, error) {
+		return tx.AddNode(ctx, node)
 	})
-	if err != nil {
-		return err
-	}
-	if !isNew {
-		env.Say("the node of %s with sequence %d is known already", node.Owner, node.Sequence)
-	}
-	_, err = fmt.Fprintln(env.Stdout, at)
-	return err
 }

@@ -2,8 +2,6 @@
 package main
 
 import (
-	"context"
-
 	"archivecache/internal/local"
 	"archivecache/repo"
 )
@@ -20,19 +18,4 @@ Example:
   $ move scratch/answer scratch/number
 `
 
-func main() { local.Main(help, run) }
-
-func run(ctx context.Context, env *local.Env) error {
-	author := env.AuthorFlag()
-	args, err := env.Parse(2, 2)
-	if err != nil {
-		return err
-	}
-	paths, err := local.Paths(args)
-	if err != nil {
-		return err
-	}
-	return env.Update(ctx, func(ctx context.Context, tx *repo.Tx) error {
-		return tx.Move(ctx, author(ctx, tx), paths[0], paths[1])
-	})
-}
+func main() { local.Main(help, local.FromTo((*repo.Tx).Move)) }

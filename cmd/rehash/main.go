@@ -9,7 +9,8 @@ import (
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
 	"archivecache/repo"
-	"archivecache/tree"
+
+	"github.com/ipfs/go-cid"
 )
 
 const help = `usage: rehash [-repo DIR] PATH
@@ -23,24 +24,9 @@ Example:
   $ rehash root
 `
 
-func main() { local.Main(help, run) }
+func main() { local.Main(help, local.CheckBlocks(rehash)) }
 
-func run(ctx context.Context, env *local.Env) error {
-	args, err := env.Parse(1, 1)
-	if err != nil {
-		return err
-	}
-	return env.WithThing(ctx, args[0], func(r *repo.Repo, _ *tree.Tree, thing *tree.Thing) error {
-		c, err := thing.Cid()
-		if err != nil {
-			return err
-		}
-		stats, err := exchange.Rehash(ctx, r.Store(), c)
-		if err != nil {
-			return err
-		}
-		env.Say("%s, %s, all as their hashes say", cli.Plural(int(stats.Blocks), "block"), cli.Bytes(stats.Bytes))
-		_, err = fmt.Fprintln(env.Stdout, c)
-		return err
-	})
+func rehash(ctx context.Context, r *repo.Repo, c cid.Cid) (string, error) {
+	stats, err := exchange.Rehash(ctx, r.Store(), c)
+	return fmt.Sprintf("%s, %s, all as their hashes say", cli.Plural(int(stats.Blocks), "block"), cli.Bytes(stats.Bytes)), err
 }

@@ -3,13 +3,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"archivecache/exchange"
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
 	"archivecache/repo"
-	"archivecache/tree"
+
+	"github.com/ipfs/go-cid"
 )
 
 const help = `usage: upload [-repo DIR] PATH
@@ -24,26 +24,12 @@ Example:
   $ upload root
 `
 
-func main() { local.Main(help, run) }
+func main() { local.Main(help, local.CheckBlocks(present)) }
 
-func run(ctx context.Context, env *local.Env) error {
-	args, err := env.Parse(1, 1)
-	if err != nil {
-		return err
-	}
-	return env.WithThing(ctx, args[0], func(r *repo.Repo, _ *tree.Tree, thing *tree.Thing) error {
-		c, err := thing.Cid()
-		if err != nil {
-			return err
-		}
-		f := exchange.NewFetcher(r.Store(), nil, exchange.Options{})
-		defer f.Close()
-		stats, err := exchange.Complete(ctx, f, c, nil, exchange.Scope{})
-		if err != nil {
-			return err
-		}
-		env.Say("%s are there", cli.Plural(int(stats.Blocks), "block"))
-		_, err = fmt.Fprintln(env.Stdout, c)
-		return err
-	})
+// present asks nobody: a block that is not in the store is an error that names it.
+func present(ctx context.Context, r *repo.Repo, c cid.Cid) (string, error) {
+	f := exchange.NewFetcher(r.Store(), nil, exchange.Options{})
+	defer f.Close()
+	stats, err := exchange.Complete(ctx, f, c, nil, exchange.Scope{})
+	return cli.Plural(int(stats.Blocks), "block") + " are there", err
 }

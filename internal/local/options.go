@@ -33,23 +33,6 @@ func (env *Env) AuthorFlag() func(context.Context, *repo.Tx) func() (cid.Cid, er
 	}
 }
 
-// PrintData returns a command that prints what stands at a path as JSON.
-func PrintData(deep bool) func(context.Context, *Env) error {
-	return func(ctx context.Context, env *Env) error {
-		args, err := env.Parse(1, 1)
-		if err != nil {
-			return err
-		}
-		return env.WithThing(ctx, args[0], func(_ *repo.Repo, t *tree.Tree, thing *tree.Thing) error {
-			data, err := t.Data(ctx, thing, deep)
-			if err != nil {
-				return err
-			}
-			return env.JSON(data)
-		})
-	}
-}
-
 // WithTree calls fn with the repository and the tree of its head, for reading.
 func (env *Env) WithTree(ctx context.Context, fn func(*repo.Repo, *tree.Tree) error) error {
 	r, err := env.Repo()

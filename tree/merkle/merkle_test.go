@@ -284,7 +284,7 @@ func FuzzNode(f *testing.F) {
 		blocks := store.NewOverlay(store.NewMemory())
 		b := store.NewBlock(cid.DagCBOR, data)
 		if err := blocks.Put(ctx, b); err != nil {
-			t.Skip()
+			return // larger than a block may be
 		}
 		again := merkle.NewMap(nil, merkle.Whole, cid.Undef)
 		err := merkle.NewMap(blocks, merkle.Whole, b.Cid).Each(ctx, func(k []byte, v dagcbor.Raw) error { return again.Set(ctx, k, v) })

@@ -57,7 +57,7 @@ func FuzzConflictName(f *testing.F) {
 	f.Add("a."+strings.Repeat("\x80", 250), []byte("12345678901234567890123456789012"))
 	f.Fuzz(func(t *testing.T, name string, id []byte) {
 		if path.CheckName(name) != nil || len(id) != versionSize {
-			t.Skip()
+			return // no name, or no id
 		}
 		got, err := ConflictName(name, id, func(string) (bool, error) { return false, nil })
 		if err != nil || path.CheckName(got) != nil || utf8.ValidString(name) && !utf8.ValidString(got) {
