@@ -43,22 +43,37 @@
 //
 // # Key file
 //
-// The private side of an identity is a text of five lines, each ending in LF:
+// The private side of an identity is a text of lines that each end in LF:
 //
-//	ARCHIVECACHE-SECRET-KEY-1
+//	ARCHIVECACHE-SECRET-KEY-2
 //	# Whoever has this can sign in its owner's name. Keep it secret.
 //	id ID
-//	key BASE64
-//	next BASE64
+//	document BASE64
+//	key EPOCH BASE64
+//	sum BASE64
 //
-// The last two are the seeds (RFC 8032: the private keys, 32 bytes) of the keys of epochs
-// 0 and 1. The document follows from them, and its CID must be the ID. There is one
-// spelling; any other text is refused. A key file that is protected by a passphrase is an
-// armored age file (https://age-encryption.org/v1) of that text with one scrypt
-// recipient; age itself opens it. The work factor is 18, and at most 20 is accepted.
+// The document is that of the id, 100 bytes. There are 1 to 16 lines of keys, with ascending
+// epochs in decimal, at most 2^53-1; each has the seed (RFC 8032: the private key, 32 bytes) of
+// the key of its epoch. The sum is the SHA-256 of all lines above it, so that a key that was
+// damaged or cut off is found when the file is read, and not when it is needed. There is one
+// spelling; any other text is refused.
+//
+// Usually there are two keys: that of the epoch e that counts, and that of e+1, to which the
+// identity has committed. While it rotates there are three, e to e+2, so that the file serves
+// both before and after the rotation is published, whenever the process is killed. Where the
+// next key is kept in another file, there is one. The seeds of epochs 0 and 1 must fit the
+// document; later ones are compared with the rotations, where these are known.
+//
+// A key file of version 1 is read and never written. After the comment it has the id, and
+// "key BASE64" and "next BASE64", the seeds of epochs 0 and 1.
+//
+// A key file that is protected by a passphrase is an armored age file
+// (https://age-encryption.org/v1) of that text with one scrypt recipient; age itself opens it.
+// The work factor is 18, and at most 20 is accepted.
 //
 // A key folder ([Keyring]) holds a file ID.key for each identity, either of the two, readable
-// and writable by its owner only.
+// and writable by its owner only. A file changes by a new one that is renamed over it. What a
+// killed process leaves there is named .new-*.tmp; it is never read, and can be deleted.
 package identity
 
 import (

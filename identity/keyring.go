@@ -34,6 +34,10 @@ func OpenKeyring(dir string) *Keyring { return &Keyring{dir} }
 
 const keySuffix = ".key"
 
+// temporary is the pattern of names of files that are being written. It keeps List from taking
+// one for a key.
+const temporary = ".new-*.tmp"
+
 // Path returns the name of the file for the key of id, whether it is there or not.
 func (k *Keyring) Path(id ID) string { return filepath.Join(k.dir, id.String()+keySuffix) }
 
@@ -51,8 +55,8 @@ func (k *Keyring) create(s *Secret, passphrase []byte) error {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return err
 	}
-	// The suffix keeps List from taking it for a key. CreateTemp uses O_EXCL and 0600.
-	f, err := os.CreateTemp(k.dir, ".new-*.tmp")
+	// CreateTemp uses O_EXCL and 0600.
+	f, err := os.CreateTemp(k.dir, temporary)
 	if err != nil {
 		return err
 	}
@@ -64,20 +68,6 @@ func (k *Keyring) create(s *Secret, passphrase []byte) error {
 		return err
 	}
 	return syncDir(k.dir)
-}
-
-// write fills f with the key file of s and closes it.
-func write(f *os.File, s *Secret, passphrase []byte) error {
-	var err error
-	if len(passphrase) == 0 {
-		_, err = f.Write(s.text())
-	} else {
-		err = seal(s.text(), passphrase, f)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
 
 // publish gives the file from the name to, which nothing may have.
@@ -129,17 +119,34 @@ func (k *Keyring) load(id ID, ask Ask) (*Secret, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, _, err := parseKeyFile(data, id, ask)
+	return s, err
+}
+
+// parseKeyFile reads the key file of id. It returns the passphrase as well, nil if the file has
+// none.
+func parseKeyFile(data []byte, id ID, ask Ask) (s *Secret, passphrase []byte, err error) {
 	if err := checkArmor(data); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s, err := open(data, id, ask)
-	if err != nil {
-		return nil, err
+	if s, err = open(data, id, remember(ask, &passphrase)); err != nil {
+		return nil, nil, err
 	}
 	if !s.ID().Equals(id) {
-		return nil, fmt.Errorf("it holds the key of %s: %w", s.ID(), ErrKeyFile)
+		return nil, nil, fmt.Errorf("it holds the key of %s: %w", s.ID(), ErrKeyFile)
 	}
-	return s, nil
+	return s, passphrase, nil
+}
+
+// remember returns ask, which leaves its answer in to as well; nil for nil.
+func remember(ask Ask, to *[]byte) Ask {
+	if ask == nil {
+		return nil
+	}
+	return func(id ID) (answer []byte, err error) {
+		*to, err = ask(id)
+		return *to, err
+	}
 }
 
 // readKeyFile reads a regular file that only its owner may read; a symbolic link

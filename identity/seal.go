@@ -31,6 +31,25 @@ var (
 // An Ask returns the passphrase for the key of id; the id is undefined if it is not known yet.
 type Ask func(id ID) ([]byte, error)
 
+// Once returns an Ask that asks once for each identity and gives the answer again from then on.
+// It is for one goroutine. Of nil it is nil.
+func Once(ask Ask) Ask {
+	if ask == nil {
+		return nil
+	}
+	answers := map[ID][]byte{}
+	return func(id ID) ([]byte, error) {
+		if answer, ok := answers[id]; ok {
+			return answer, nil
+		}
+		answer, err := ask(id)
+		if err == nil {
+			answers[id] = answer
+		}
+		return answer, err
+	}
+}
+
 // seal writes text as an armored age file under a passphrase.
 func seal(text, passphrase []byte, w io.Writer) error {
 	recipient, err := age.NewScryptRecipient(string(passphrase))

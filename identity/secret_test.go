@@ -7,273 +7,196 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
-
-	"filippo.io/age"
-	"filippo.io/age/armor"
 )
 
-// Scrypt as slow as it should be makes slow tests; TestWorkFactor looks at the real value.
-func TestMain(m *testing.M) {
-	realWorkFactor = workFactor
-	workFactor = 2
-	os.Exit(m.Run())
-}
-
-var realWorkFactor int
-
-func TestWorkFactor(t *testing.T) {
-	if realWorkFactor != 18 {
-		t.Errorf("the work factor is %d, want 18", realWorkFactor)
-	}
-}
-
-func answer(passphrase string) Ask {
-	return func(ID) ([]byte, error) { return []byte(passphrase), nil }
-}
-
-func TestSecretGolden(t *testing.T) {
-	want, err := os.ReadFile("testdata/secret.key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := readGolden(t).secret(t)
-	if !bytes.Equal(s.text(), want) {
-		t.Errorf("key file:\n%s, want\n%s", s.text(), want)
-	}
-	got, err := Import(bytes.NewReader(want), nil)
-	if err != nil || got.ID() != s.ID() || !bytes.Equal(got.text(), want) {
-		t.Errorf("Import: %v, %v", got, err)
+// forms are the ways in which a key might be printed.
+func forms(key []byte) map[string]string {
+	return map[string]string{
+		"hex": hex.EncodeToString(key[:8]), "HEX": strings.ToUpper(hex.EncodeToString(key[:8])),
+		"base64": base64.StdEncoding.EncodeToString(key[:9]), "bytes": string(key[:8]),
+		"decimals": strings.Trim(fmt.Sprint([]byte(key[:8])), "[]"),
+		"Go":       strings.Trim(fmt.Sprintf("%#v", []byte(key[:8])), "[]byte{}"),
 	}
 }
 
 func TestSecretNeverPrinted(t *testing.T) {
-	s := generate(t)
+	s := grow(t, generate(t))
+	key := at(t, s, 2)
 	inside := struct {
 		Public *Secret
 		hidden *Secret
 		value  Secret
 		any    any
-	}{s, s, *s, s}
+		Key    *Key
+		key    *Key
+		keys   []Key
+	}{s, s, *s, s, key, key, []Key{*key}}
 	var out strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%p", "%t"} {
-		fmt.Fprintf(&out, verb+verb+verb+verb+"\n", s, *s, inside, &inside)
+		fmt.Fprintf(&out, strings.Repeat(verb, 6)+"\n", s, *s, key, *key, inside, &inside)
 	}
-	data, err := json.Marshal([]any{s, *s, inside})
+	data, err := json.Marshal([]any{s, *s, key, *key, inside})
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := out.String() + string(data)
-	if !strings.Contains(text, "secret key of "+s.ID().String()) {
-		t.Errorf("it does not print the id: %s", text)
+	for _, want := range []string{"secret key of " + s.ID().String(), "secret key of epoch 2 of " + s.ID().String()} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not print %q: %s", want, text)
+		}
 	}
-	for _, key := range [][]byte{s.keys().current, s.keys().next} {
-		for what, form := range map[string]string{
-			"hex": hex.EncodeToString(key[:8]), "HEX": strings.ToUpper(hex.EncodeToString(key[:8])),
-			"base64": base64.StdEncoding.EncodeToString(key[:9]), "bytes": string(key[:8]),
-			"decimals": strings.Trim(fmt.Sprint([]byte(key[:8])), "[]"),
-			"Go":       strings.Trim(fmt.Sprintf("%#v", []byte(key[:8])), "[]byte{}"),
-		} {
+	for epoch, key := range s.keys() {
+		for what, form := range forms(key) {
 			if strings.Contains(text, form) {
-				t.Errorf("it prints the key as %s", what)
+				t.Errorf("it prints the key of epoch %d as %s", epoch, what)
 			}
 		}
 	}
 }
 
-func TestKeyFileDamaged(t *testing.T) {
-	s := generate(t)
-	damaged(s.text(), func(what string, at int, bad []byte) {
-		if _, err := Import(bytes.NewReader(bad), answer("a")); !errors.Is(err, ErrKeyFile) {
-			t.Errorf("key file %s at %d: %v; want %v", what, at, err, ErrKeyFile)
-		}
-	})
-}
-
-func TestKeyFileRefuses(t *testing.T) {
-	s, other := generate(t), generate(t)
-	text, otherText := string(s.text()), string(other.text())
-	lines, otherLines := strings.SplitAfter(text, "\n"), strings.SplitAfter(otherText, "\n")
-	same := newSecret(s.keys().current, s.keys().current)
-	for name, bad := range map[string]string{
-		"nothing":              "",
-		"prose":                "my key",
-		"a newer version":      strings.Replace(text, "KEY-1", "KEY-2", 1),
-		"another's id":         strings.Replace(text, s.ID().String(), other.ID().String(), 1),
-		"another's key":        strings.Replace(text, lines[3], otherLines[3], 1),
-		"another's next key":   strings.Replace(text, lines[4], otherLines[4], 1),
-		"lines swapped":        strings.Replace(text, lines[3]+lines[4], lines[4]+lines[3], 1),
-		"CRLF":                 strings.ReplaceAll(text, "\n", "\r\n"),
-		"a line more":          text + "\n",
-		"white space before":   "\n" + text,
-		"without the comment":  strings.Replace(text, lines[1], "", 1),
-		"next is the same key": string(same.text()),
-		"an age key":           "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQS3290GQ\n",
-		"too long":             text + strings.Repeat("\n", MaxKeyFile),
-	} {
-		_, err := Import(strings.NewReader(bad), answer("a"))
-		if !errors.Is(err, ErrKeyFile) {
-			t.Errorf("%s: %v; want %v", name, err, ErrKeyFile)
-		}
-		if err != nil && (strings.Contains(err.Error(), lines[3][4:12]) || strings.Contains(err.Error(), lines[4][5:13])) {
-			t.Errorf("%s: the error shows the key: %v", name, err)
-		}
-	}
-}
-
-func TestExport(t *testing.T) {
-	s := generate(t)
-	var out bytes.Buffer
-	if err := Export(s, []byte("correct horse"), &out); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(out.String(), armor.Header+"\n") || !strings.HasSuffix(out.String(), armor.Footer+"\n") {
-		t.Errorf("not armored: %s", out.String())
-	}
-	// What the program age does with it.
-	stock, err := age.NewScryptIdentity("correct horse")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := age.Decrypt(armor.NewReader(bytes.NewReader(out.Bytes())), stock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text, err := io.ReadAll(plain); err != nil || !bytes.Equal(text, s.text()) {
-		t.Errorf("age finds %q, %v; want the key file", text, err)
-	}
-	binary, err := io.ReadAll(armor.NewReader(bytes.NewReader(out.Bytes())))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, data := range map[string][]byte{
-		"as exported": out.Bytes(),
-		"CRLF":        bytes.ReplaceAll(out.Bytes(), []byte("\n"), []byte("\r\n")),
-		"white space": []byte("\n  \n" + out.String() + "\n\n"),
-		"binary":      binary,
-	} {
-		got, err := Import(bytes.NewReader(data), answer("correct horse"))
-		if err != nil || got.ID() != s.ID() || !bytes.Equal(got.text(), s.text()) {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
-	}
-	if err := Export(s, nil, io.Discard); err == nil {
-		t.Error("exported without a passphrase")
-	}
-}
-
-func TestImportRefuses(t *testing.T) {
-	s := generate(t)
-	var out bytes.Buffer
-	if err := Export(s, []byte("a"), &out); err != nil {
-		t.Fatal(err)
-	}
-	nobody := errors.New("nobody there")
-	for name, test := range map[string]struct {
-		ask  Ask
-		want error
-	}{
-		"wrong passphrase": {answer("b"), ErrWrongPassphrase},
-		"nobody to ask":    {nil, ErrNeedPassphrase},
-		"failing ask":      {func(ID) ([]byte, error) { return nil, nobody }, nobody},
-	} {
-		if _, err := Import(bytes.NewReader(out.Bytes()), test.ask); !errors.Is(err, test.want) {
-			t.Errorf("%s: %v; want %v", name, err, test.want)
-		}
-	}
-	if _, err := Import(bytes.NewReader(out.Bytes()), answer("")); err == nil {
-		t.Error("an empty passphrase opens it")
-	}
-	dead := errors.New("the line is dead")
-	if _, err := Import(iotest.ErrReader(dead), nil); !errors.Is(err, dead) {
-		t.Errorf("Import: %v; want %v", err, dead)
-	}
-	if err := Export(s, []byte("a"), failing{dead}); !errors.Is(err, dead) {
-		t.Errorf("Export: %v; want %v", err, dead)
-	}
-}
-
-// failing is a writer that fails.
-type failing struct{ err error }
-
-func (f failing) Write([]byte) (int, error) { return 0, f.err }
-
-// encrypted returns text as an armored age file for a recipient.
-func encrypted(t testing.TB, text string, recipient age.Recipient) []byte {
+func grow(t testing.TB, s *Secret) *Secret {
 	t.Helper()
-	var out bytes.Buffer
-	armored := armor.NewWriter(&out)
-	w, err := age.Encrypt(armored, recipient)
+	grown, err := s.Grow()
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(w, text)
-	if err := errors.Join(w.Close(), armored.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return grown
 }
 
-func TestImportForeignAge(t *testing.T) {
-	x25519, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	scrypt, err := age.NewScryptRecipient("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	scrypt.SetWorkFactor(2)
-	costly := bytes.Replace(mustUnarmor(t, encrypted(t, "", scrypt)), []byte(" 2\n"), []byte(" 21\n"), 1)
-	for name, data := range map[string][]byte{
-		"for a key":         encrypted(t, string(generate(t).text()), x25519.Recipient()),
-		"something else":    encrypted(t, "my diary", scrypt),
-		"nothing":           encrypted(t, "", scrypt),
-		"long":              encrypted(t, strings.Repeat("a", MaxKeyFile-100), scrypt),
-		"sealed twice":      encrypted(t, string(encrypted(t, string(generate(t).text()), scrypt)), scrypt),
-		"too much work":     costly,
-		"header of age":     []byte("age-encryption.org/v1\n"),
-		"header of armor":   []byte(armor.Header),
-		"age of the future": []byte("age-encryption.org/v9\n-> scrypt\n"),
-	} {
-		if got, err := Import(bytes.NewReader(data), answer("a")); !errors.Is(err, ErrKeyFile) {
-			t.Errorf("%s: %v, %v; want %v", name, got, err, ErrKeyFile)
-		}
-	}
-}
-
-func mustUnarmor(t testing.TB, data []byte) []byte {
+func at(t testing.TB, s *Secret, epoch uint64) *Key {
 	t.Helper()
-	binary, err := io.ReadAll(armor.NewReader(bytes.NewReader(data)))
+	key, err := s.At(epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return binary
+	return key
 }
 
-func FuzzKeyFile(f *testing.F) {
-	s := readGolden(f).secret(f)
-	f.Add(s.text())
-	var out bytes.Buffer
-	if err := Export(s, []byte("a"), &out); err != nil {
-		f.Fatal(err)
+// checkEpochs compares the epochs of which s has the keys with those that it should have.
+func checkEpochs(t *testing.T, what string, s *Secret, want ...uint64) {
+	t.Helper()
+	var got []uint64
+	if s != nil {
+		got = s.epochs()
 	}
-	f.Add(out.Bytes())
-	f.Add(mustUnarmor(f, out.Bytes()))
-	f.Add([]byte(keyFileHead))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		// A file may ask for work up to the limit, which is too much for fuzzing.
-		got, err := Import(bytes.NewReader(data), nil)
-		if err == nil && !bytes.Equal(got.text(), data) {
-			t.Errorf("%q is written as %q", data, got.text())
+	if !slices.Equal(got, want) {
+		t.Errorf("%s has the keys of epochs %v, want %v", what, got, want)
+	}
+}
+
+func TestAt(t *testing.T) {
+	s := grow(t, generate(t))
+	if first, last := s.Epochs(); first != 0 || last != 2 {
+		t.Errorf("Epochs = %d, %d; want 0, 2", first, last)
+	}
+	d, payload := s.Document(), []byte("what is signed")
+	var publics []string
+	for epoch := range uint64(3) {
+		key := at(t, s, epoch)
+		if key.Epoch() != epoch || key.ID() != s.ID() {
+			t.Errorf("At(%d) = %v", epoch, key)
 		}
-		if err != nil && !errors.Is(err, ErrKeyFile) && !errors.Is(err, ErrNeedPassphrase) {
-			t.Errorf("%q: %v", data, err)
+		if err := Verify(key.Public(), "node_v1", payload, key.Sign("node_v1", payload)); err != nil {
+			t.Errorf("epoch %d: %v", epoch, err)
 		}
-		checkArmor(data)
-	})
+		publics = append(publics, string(key.Public()))
+	}
+	if publics[0] != string(d.Key) || !d.Commits([]byte(publics[1])) || publics[2] == publics[1] || publics[2] == publics[0] {
+		t.Errorf("the public keys %x do not follow from the document %v", publics, d)
+	}
+	if !s.Public().Equal(at(t, s, 0).Public()) || !s.From(1).Public().Equal(at(t, s, 1).Public()) {
+		t.Error("Public is not the key of the lowest epoch")
+	}
+	for _, epoch := range []uint64{3, MaxEpoch, 1<<64 - 1} {
+		_, err := s.At(epoch)
+		if !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), fmt.Sprintf("epochs 0 to 2, not of epoch %d: take the newest backup", epoch)) {
+			t.Errorf("At(%d): %v; want %v", epoch, err, ErrNoKey)
+		}
+	}
+}
+
+func TestFromAndSplit(t *testing.T) {
+	s := grow(t, generate(t))
+	before := bytes.Clone(s.text())
+	checkEpochs(t, "From(0)", s.From(0), 0, 1, 2)
+	checkEpochs(t, "From(2)", s.From(2), 2)
+	checkEpochs(t, "From(3)", s.From(3))
+	without, only := s.Split(2)
+	checkEpochs(t, "without 2", without, 0, 1)
+	checkEpochs(t, "only 2", only, 2)
+	without, only = s.Split(1)
+	checkEpochs(t, "without 1", without, 0, 2)
+	checkEpochs(t, "only 1", only, 1)
+	without, only = s.Split(3)
+	checkEpochs(t, "without 3", without, 0, 1, 2)
+	checkEpochs(t, "only 3", only)
+	without, only = s.From(2).Split(2)
+	checkEpochs(t, "nothing without 2", without)
+	checkEpochs(t, "all of 2", only, 2)
+	if !bytes.Equal(s.text(), before) {
+		t.Error("the Secret that was split has changed")
+	}
+	if only.ID() != s.ID() || !bytes.Equal(at(t, only, 2).Public(), at(t, s, 2).Public()) {
+		t.Error("the key that was split off is another")
+	}
+}
+
+func TestWith(t *testing.T) {
+	s := grow(t, generate(t))
+	without, only := s.Split(1)
+	for name, pair := range map[string][2]*Secret{
+		"the parts": {without, only}, "the other way": {only, without}, "with a part": {s, only}, "itself": {s, s},
+	} {
+		both, err := pair[0].With(pair[1])
+		if err != nil || !bytes.Equal(both.text(), s.text()) {
+			t.Errorf("%s: %v, %v", name, both, err)
+		}
+	}
+	checkEpochs(t, "the part", only, 1)
+	if !s.Has(only) || !s.Has(s) || !s.Has(nil) || only.Has(s) || s.Has(generate(t)) {
+		t.Error("Has")
+	}
+	another := grow(t, s.From(1).keep(func(epoch uint64) bool { return epoch == 1 })) // another key of epoch 2
+	if _, err := s.With(another); !errors.Is(err, ErrKeysDiffer) || !strings.Contains(err.Error(), "epoch 2") {
+		t.Errorf("two keys of epoch 2: %v; want %v", err, ErrKeysDiffer)
+	}
+	if s.Has(another) {
+		t.Error("Has takes another key of the same epoch for the same")
+	}
+	if _, err := s.With(generate(t)); !errors.Is(err, ErrKeysDiffer) {
+		t.Errorf("another identity: %v; want %v", err, ErrKeysDiffer)
+	}
+}
+
+func TestGrowEnds(t *testing.T) {
+	s := generate(t)
+	for range maxKeys - 2 {
+		s = grow(t, s)
+	}
+	if _, err := s.Grow(); !errors.Is(err, ErrTooManyKeys) {
+		t.Errorf("%d keys: %v; want %v", maxKeys+1, err, ErrTooManyKeys)
+	}
+	if got := len(s.epochs()); got != maxKeys {
+		t.Errorf("%d keys, want %d", got, maxKeys)
+	}
+	if _, err := atEpochs(t, s, MaxEpoch).Grow(); err == nil {
+		t.Error("a key after the last epoch")
+	}
+}
+
+// atEpochs returns the first keys of s as if they were of other epochs.
+func atEpochs(t testing.TB, s *Secret, epochs ...uint64) *Secret {
+	t.Helper()
+	mapped := keys{}
+	for i, epoch := range s.epochs()[:len(epochs)] {
+		mapped[epochs[i]] = s.keys()[epoch]
+	}
+	if !slices.Equal(slices.Sorted(maps.Keys(mapped)), epochs) {
+		t.Fatalf("epochs %v are not ascending", epochs)
+	}
+	return withKeys(s.document, mapped)
 }

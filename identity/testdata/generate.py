@@ -1,4 +1,4 @@
-# Writes vectors.txt and keys.txt in this folder, with Python and its package cryptography, so that they
+# Writes the other files in this folder, with Python and its package cryptography, so that they
 # check the package from outside. The seeds are those of RFC 8032 section 7.1, tests 1 and 2.
 import base64, hashlib, json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,9 +33,14 @@ with open("vectors.txt", "w") as f:
             ".next": base64.b64encode(commitment).decode(), ".owner": id, ".ipfs_hash": id}, sort_keys=True, separators=(",", ":"))),
         ("policy", "node_v1"), ("payload", payload.hex()), ("pae", pae.hex()), ("signature", key.sign(pae).hex()),
     ]: f.write(f"{name}: {value}\n")
+def b64(data): return base64.b64encode(data).decode()
+raw = [bytes.fromhex(seed) for seed in seeds]
+comment = "# Whoever has this can sign in its owner's name. Keep it secret.\n"
+with open("secret1.key", "w", newline="\n") as f:
+    f.write(f"ARCHIVECACHE-SECRET-KEY-1\n{comment}id {id}\nkey {b64(raw[0])}\nnext {b64(raw[1])}\n")
 with open("secret.key", "w", newline="\n") as f:
-    f.write("ARCHIVECACHE-SECRET-KEY-1\n# Whoever has this can sign in its owner's name. Keep it secret.\n"
-            f"id {id}\nkey {base64.b64encode(bytes.fromhex(seeds[0])).decode()}\nnext {base64.b64encode(bytes.fromhex(seeds[1])).decode()}\n")
+    text = f"ARCHIVECACHE-SECRET-KEY-2\n{comment}id {id}\ndocument {b64(block)}\nkey 0 {b64(raw[0])}\nkey 1 {b64(raw[1])}\n"
+    f.write(text + f"sum {b64(hashlib.sha256(text.encode()).digest())}\n")
 
 # Public keys: what is wrong with them, or "good", and the key in hex.
 p = 2**255 - 19
