@@ -218,7 +218,10 @@ func (m *merger) join(ctx context.Context) error {
 		return err
 	}
 	node := m.report.Node
-	rules := state.Rules{Accepts: m.authors.Accepts, Mark: m.tx.StateMark, Blocks: m.tx.Blocks}
+	rules := state.Rules{
+		Accepts: m.authors.Accepts, Mark: m.tx.StateMark, Blocks: m.tx.Blocks,
+		Present: func(ctx context.Context, c cid.Cid) error { return m.present(ctx, c, cid.Undef, exchange.Scope{}) },
+	}
 	proofs := state.OpenProofs(m.tx.Blocks, node.Proofs.Target())
 	changes, err := root.Merge(ctx, rules, node.Content.Target(), proofs)
 	if err != nil {

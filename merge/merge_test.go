@@ -75,8 +75,15 @@ func (v *victim) layer(at string, content cid.Cid, previous *reference.Reference
 		Directory: &reference.Founding{Policy: reference.SharedPolicy, Path: at},
 	}
 	v.must(r.Continue(v.t.Context(), v.blocks, previous))
-	v.must(r.Sign(v.mallory))
+	v.sign(r)
 	return r
+}
+
+// sign signs as mallory.
+func (v *victim) sign(r *reference.Reference) {
+	key, err := v.mallory.At(0)
+	v.must(err)
+	v.must(r.Sign(key, reference.Chain{Document: v.mallory.Document()}))
 }
 
 // send puts a node of mallory's whose state has the references into the repository, with all
@@ -99,7 +106,7 @@ func (v *victim) send(refs ...*reference.Reference) {
 	v.must(err)
 	node := &reference.Reference{Policy: reference.NodePolicy, Content: dagcbor.LinkTo(root)}
 	v.must(node.Continue(ctx, v.blocks, v.node))
-	v.must(node.Sign(v.mallory))
+	v.sign(node)
 	w := v.repo.Store().Writer()
 	for _, b := range v.blocks.Pending() {
 		v.must(w.Put(ctx, b))

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -28,6 +29,8 @@ func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Chan
 		return m.remember(ctx, change)
 	case state.Forked:
 		return m.recordFork(ctx, change)
+	case state.Revoked:
+		return root.Rebase(ctx, change.Slot)
 	default:
 		return nil
 	}
@@ -45,14 +48,50 @@ func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Chan
 			return err
 		}
 		change.Outcome, change.Err = outcome, err
-		return errors.Join(root.TakeBack(ctx, change.Slot, change.Old), m.remember(ctx, change))
+		return errors.Join(m.takeBack(ctx, root, change), m.remember(ctx, change))
 	}
 	mark.Reference, mark.Complete = change.Offered, !m.opt.MetadataOnly
-	if p := mark.Pending; p != nil && !p.After(change.Offered) {
+	if p := mark.Pending; p != nil && (!p.After(change.Offered) || p.Epoch < change.Offered.Epoch) {
 		mark.Pending = nil
 	}
 	m.tx.SetMark(change.Slot, mark)
-	return nil
+	return m.keepRotation(ctx, change.Offered)
+}
+
+// takeBack puts into a slot what it held before; nothing, if a rotation says that this does not
+// count.
+func (m *merger) takeBack(ctx context.Context, root *tree.Root, change *state.Change) error {
+	old := change.Old
+	if old != nil && !m.counts(ctx, root, old, change.Offered) {
+		old = nil
+	}
+	return root.TakeBack(ctx, change.Slot, old)
+}
+
+// counts reports whether old may stay while offered cannot be had.
+func (m *merger) counts(ctx context.Context, root *tree.Root, old, offered *reference.Reference) bool {
+	if old.Epoch == offered.Epoch {
+		order, err := reference.Compare(ctx, m.tx.Blocks, old, offered)
+		return err == nil && order == reference.Newer
+	}
+	rotation, err := root.State().Rotation(ctx, old.Owner.Cid)
+	if err != nil || rotation == nil {
+		return false
+	}
+	last, err := rotation.LastOf(ctx, m.tx.Blocks, old.Slot())
+	return err == nil && last != nil && bytes.Equal(last.Signature, old.Signature)
+}
+
+// keepRotation keeps a rotation as the block that later references link to.
+func (m *merger) keepRotation(ctx context.Context, ref *reference.Reference) error {
+	if ref.Policy != reference.RotationPolicy {
+		return nil
+	}
+	b, err := ref.Block()
+	if err != nil {
+		return err
+	}
+	return m.tx.Blocks.Put(ctx, b)
 }
 
 // remember records a reference of one's own that could not be read now, so that nothing is signed
@@ -97,6 +136,7 @@ func (m *merger) complete(ctx context.Context, mark repo.Mark, ref *reference.Re
 		scope    exchange.Scope
 	}{
 		{ref.History.Target(), known.History.Target(), exchange.Scope{}},
+		{ref.Rotation.Target(), known.Rotation.Target(), exchange.Scope{}},
 		{ref.Marks.Target(), known.Marks.Target(), exchange.Scope{}},
 		{ref.Content.Target(), known.Content.Target(), content},
 	}
@@ -117,7 +157,7 @@ func (m *merger) check(ctx context.Context, known, ref *reference.Reference) err
 		return shared.Check(ctx, m.fetcher, layerOf(known), layerOf(ref))
 	}
 	if !ref.Content.Target().Defined() {
-		return nil // deleted
+		return nil // deleted, or a rotation
 	}
 	_, err := unixfs.OpenDir(ctx, m.fetcher, ref.Content.Target())
 	return err

@@ -33,16 +33,16 @@ type Publication struct {
 	Dropped int                    // drafts of other identities, which the node does not have
 }
 
-// Publish signs the drafts of s, and puts a new node of s at p: the root without drafts, and
-// the addresses. Without addresses those of the node before stay.
-func (tx *Tx) Publish(ctx context.Context, s reference.Signer, p path.Path, addresses []string) (Publication, error) {
+// Publish signs the drafts of an identity, and puts a new node of it at p: the root without drafts,
+// and the addresses. Without addresses those of the node before stay.
+func (tx *Tx) Publish(ctx context.Context, keys Keys, p path.Path, addresses []string) (Publication, error) {
 	var done Publication
 	root, err := tx.EditRoot(ctx)
 	if err != nil {
 		return done, err
 	}
 	now := uint64(time.Now().Unix())
-	if done.Signed, err = tx.Sign(ctx, s, now, nil); err != nil {
+	if done.Signed, err = tx.Sign(ctx, keys, now, nil); err != nil {
 		return done, err
 	}
 	if _, err := root.Commit(ctx); err != nil {
@@ -62,16 +62,20 @@ func (tx *Tx) Publish(ctx context.Context, s reference.Signer, p path.Path, addr
 	if err := tx.mayReplace(ctx, p, tree.NodePolicy); err != nil {
 		return done, err
 	}
-	return done, tx.signNode(ctx, s, p, node)
+	return done, tx.signNode(ctx, keys, p, node)
 }
 
-// Sign signs the drafts of s that only chooses, all if it is nil, and records them.
-func (tx *Tx) Sign(ctx context.Context, s reference.Signer, now uint64, only func(*tree.Draft) bool) ([]*reference.Reference, error) {
+// Sign signs the drafts of an identity that only chooses, all if it is nil, and records them.
+func (tx *Tx) Sign(ctx context.Context, keys Keys, now uint64, only func(*tree.Draft) bool) ([]*reference.Reference, error) {
 	root, err := tx.EditRoot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.checkElsewhere(ctx, s.ID()); err != nil {
+	s, chain, err := tx.signer(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.checkElsewhere(ctx, s.ID(), chain.Epoch()); err != nil {
 		return nil, err
 	}
 	signed, err := root.Sign(ctx, s, tx.StateMark, now, only)
@@ -85,14 +89,18 @@ func (tx *Tx) Sign(ctx context.Context, s reference.Signer, now uint64, only fun
 }
 
 // signNode completes node, signs it, records it and puts it at p.
-func (tx *Tx) signNode(ctx context.Context, s reference.Signer, p path.Path, node *reference.Reference) error {
+func (tx *Tx) signNode(ctx context.Context, keys Keys, p path.Path, node *reference.Reference) error {
+	s, chain, err := tx.signer(ctx, keys)
+	if err != nil {
+		return err
+	}
 	slot := reference.NodeSlot(s.ID())
 	mark, err := tx.Mark(ctx, slot)
 	if err != nil {
 		return err
 	}
 	previous := mark.Reference
-	if mark.Pending != nil {
+	if mark.Pending != nil && mark.Pending.Epoch >= chain.Epoch() {
 		previous = mark.Pending
 	}
 	if previous != nil && len(node.Addresses) == 0 {
@@ -104,10 +112,11 @@ func (tx *Tx) signNode(ctx context.Context, s reference.Signer, p path.Path, nod
 	if node.Proofs, err = tx.proofs(ctx); err != nil {
 		return err
 	}
+	node.Epoch = chain.Epoch()
 	if err := node.Continue(ctx, tx.Blocks, previous); err != nil {
 		return err
 	}
-	if err := node.Sign(s); err != nil {
+	if err := node.Sign(s, chain); err != nil {
 		return err
 	}
 	tx.SetMark(slot, Mark{Mark: state.Mark{Reference: node}, Complete: true})
@@ -163,11 +172,33 @@ func (tx *Tx) AddNode(ctx context.Context, node *reference.Reference) (p path.Pa
 	if err := node.VerifyWith(ctx, tx.Blocks); err != nil {
 		return p, false, err
 	}
+	if err := tx.checkEpoch(ctx, node); err != nil {
+		return p, false, err
+	}
 	if isNew, err = tx.rankNode(ctx, node); err != nil {
 		return p, false, err
 	}
+	for _, b := range node.RotationBlocks() {
+		if err := tx.Blocks.Put(ctx, b); err != nil {
+			return p, false, err
+		}
+	}
 	// A node that is known may be missing in the tree, after an undo.
 	return p, isNew, tx.putNode(ctx, p, node)
+}
+
+// checkEpoch checks that the key that signed node was not replaced, as far as is known here.
+func (tx *Tx) checkEpoch(ctx context.Context, node *reference.Reference) error {
+	mark, err := tx.Mark(ctx, reference.RotationSlot(node.Owner.Cid))
+	switch {
+	case err != nil:
+		return err
+	case mark.ForkedFrom > 0:
+		return fmt.Errorf("%s: %w", node.Owner, state.ErrIdentityForked)
+	case mark.Reference != nil && node.Epoch <= mark.Reference.Epoch:
+		return fmt.Errorf("node %d of %s: %w", node.Sequence, node.Owner, reference.ErrOldKey)
+	}
+	return nil
 }
 
 // rankNode compares node with what is known of its author and records it if it is newer.
@@ -254,18 +285,18 @@ func (tx *Tx) SetWhole(ctx context.Context, node *reference.Reference) error {
 	return nil
 }
 
-// checkElsewhere checks that everything that the identity is known to have signed elsewhere is
-// merged here: what is signed now has to continue it.
-func (tx *Tx) checkElsewhere(ctx context.Context, id cid.Cid) error {
+// checkElsewhere checks that everything that the identity is known to have signed elsewhere, in
+// the epoch, is merged here: what is signed now has to continue it.
+func (tx *Tx) checkElsewhere(ctx context.Context, id cid.Cid, epoch uint64) error {
 	mark, err := tx.Mark(ctx, reference.NodeSlot(id))
 	switch {
 	case err != nil:
 		return err
-	case mark.ForkedFrom > 0:
+	case mark.ForkedFrom > epoch:
 		return ErrForked
-	case mark.Pending != nil:
+	case mark.Pending != nil && mark.Pending.Epoch >= epoch:
 		return fmt.Errorf("%w: node %d", ErrElsewhere, mark.Pending.Sequence)
-	case mark.Reference != nil && !mark.Complete:
+	case mark.Reference != nil && !mark.Complete && mark.Reference.Epoch >= epoch:
 		return fmt.Errorf("%w: node %d", ErrElsewhere, mark.Reference.Sequence)
 	}
 	root, err := tx.EditRoot(ctx)
@@ -277,7 +308,7 @@ func (tx *Tx) checkElsewhere(ctx context.Context, id cid.Cid) error {
 			return nil
 		}
 		mark, err := tx.Mark(ctx, d.Slot())
-		if err == nil && mark.Pending != nil {
+		if err == nil && mark.Pending != nil && mark.Pending.Epoch >= epoch {
 			err = fmt.Errorf("%w: %s, sequence %d", ErrElsewhere, d.Path, mark.Pending.Sequence)
 		}
 		return err

@@ -169,6 +169,9 @@ func (r *Root) readOne(ctx context.Context, id cid.Cid, f reference.Founding, by
 }
 
 func addValue(byID map[cid.Cid]*Directory, slot reference.Slot, v state.Value) {
+	if slot == reference.RotationSlot(slot.Author) {
+		return // no directory
+	}
 	if v.Fork != nil {
 		d := directoryIn(byID, v.Fork.Directory)
 		d.Parts = append(d.Parts, Part{Author: slot.Author, Fork: v.Fork})

@@ -16,16 +16,13 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// A MarkFunc returns the newest reference that was recorded of a slot; see [state.Rules].
-type MarkFunc func(ctx context.Context, slot reference.Slot) (state.Mark, error)
-
 // ErrDraftBase is a draft that was made on another reference than the one the state holds, and
 // cannot be put on top of it.
 var ErrDraftBase = errors.New("the draft was made on an older version, and the newer one cannot be read")
 
 // Sign signs every draft of the signer, and returns the new references. Now is the time that they
 // claim, in seconds since 1970. If only is given, drafts of other directories stay drafts.
-func (r *Root) Sign(ctx context.Context, s reference.Signer, mark MarkFunc, now uint64, only func(*Draft) bool) ([]*reference.Reference, error) {
+func (r *Root) Sign(ctx context.Context, s reference.Signer, mark state.MarkFunc, now uint64, only func(*Draft) bool) ([]*reference.Reference, error) {
 	var drafts []*Draft
 	err := r.Drafts(ctx, func(d *Draft) error {
 		if d.Author.Equals(s.ID()) && (only == nil || only(d)) {
@@ -36,9 +33,13 @@ func (r *Root) Sign(ctx context.Context, s reference.Signer, mark MarkFunc, now 
 	if err != nil {
 		return nil, err
 	}
+	chain, err := r.Chain(ctx, s.ID(), mark)
+	if err != nil {
+		return nil, err
+	}
 	var signed []*reference.Reference
 	for _, d := range drafts {
-		ref, err := r.signDraft(ctx, s, mark, now, d)
+		ref, err := r.signDraft(ctx, s, chain, mark, now, d)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Path, err)
 		}
@@ -47,7 +48,7 @@ func (r *Root) Sign(ctx context.Context, s reference.Signer, mark MarkFunc, now 
 	return signed, nil
 }
 
-func (r *Root) signDraft(ctx context.Context, s reference.Signer, mark MarkFunc, now uint64, d *Draft) (*reference.Reference, error) {
+func (r *Root) signDraft(ctx context.Context, s reference.Signer, chain reference.Chain, mark state.MarkFunc, now uint64, d *Draft) (*reference.Reference, error) {
 	slot := d.Slot()
 	held, err := r.state.Get(ctx, slot)
 	if err != nil {
@@ -57,21 +58,21 @@ func (r *Root) signDraft(ctx context.Context, s reference.Signer, mark MarkFunc,
 	if err != nil {
 		return nil, err
 	}
-	if held.Fork != nil || known.ForkedFrom > 0 {
+	if held.Fork != nil || known.ForkedFrom > chain.Epoch() {
 		return nil, ErrForked
 	}
 	previous := known.Reference
-	if previous == nil || held.Reference != nil && held.Reference.Sequence > previous.Sequence {
-		previous = held.Reference
+	if previous == nil || previous.Epoch < chain.Epoch() || held.Reference.After(previous) {
+		previous = held.Reference // also where a rotation has named an older one than is known
 	}
 	ref := &reference.Reference{
 		Policy: d.Directory.Policy, Directory: &d.Directory, Path: d.Path,
-		Content: d.Content, Marks: d.Marks, Deleted: d.Deleted, Time: now,
+		Content: d.Content, Marks: d.Marks, Deleted: d.Deleted, Time: now, Epoch: chain.Epoch(),
 	}
 	if err := ref.Continue(ctx, r.blocks, previous); err != nil {
 		return nil, err
 	}
-	if err := ref.Sign(s); err != nil {
+	if err := ref.Sign(s, chain); err != nil {
 		return nil, err
 	}
 	if err := r.state.Set(ctx, slot, state.Value{Reference: ref}); err != nil {
@@ -108,15 +109,22 @@ func (r *Root) Merge(ctx context.Context, rules state.Rules, theirs cid.Cid, pro
 		return nil, err
 	}
 	changes, err := r.state.Join(ctx, rules, record.State.Cid, proofs)
+	r.touchChanged(changes)
+	return changes, err
+}
+
+// touchChanged notes which directories changes are about.
+func (r *Root) touchChanged(changes []state.Change) {
 	for _, c := range changes {
-		switch {
-		case c.Offered != nil:
-			r.touch(c.Offered.Directory)
-		case c.Proof != nil:
-			r.touch(c.Proof.A.Directory)
+		for _, ref := range []*reference.Reference{c.Offered, c.Old} {
+			if ref != nil {
+				r.touch(ref.Directory)
+			}
+		}
+		if c.Outcome.Changes() && c.Offered == nil {
+			r.allTouched = true // such as a fork that a rotation has ended
 		}
 	}
-	return changes, err
 }
 
 // Restrict removes what authors wrote who are not accepted any more, and returns how many slots
@@ -149,9 +157,13 @@ func (r *Root) Rebase(ctx context.Context, slot reference.Slot) error {
 	if held.Fork != nil {
 		return nil // the draft is kept; it cannot be signed
 	}
+	top := held.Reference
+	if top == nil {
+		top = &reference.Reference{Path: d.Path} // taken out by a rotation
+	}
 	base, err := r.draftBase(ctx, d)
 	if err == nil {
-		err = replay(ctx, r.blocks, d, base, held.Reference)
+		err = replay(ctx, r.blocks, d, base, top)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", d.Path, ErrDraftBase, err)

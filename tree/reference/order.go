@@ -31,8 +31,9 @@ func (o Order) String() string {
 // ErrOtherSlot is a comparison of references that do not compete.
 var ErrOtherSlot = errors.New("references of different directories or authors")
 
-// Compare says how offered stands to known. Both have to be verified. With Incomplete comes an
-// error that names the missing block.
+// Compare says how offered stands to known. Both have to be verified, and of epochs after the
+// first to continue what their rotation names, so that the later epoch is the newer one. With
+// Incomplete comes an error that names the missing block.
 func Compare(ctx context.Context, blocks store.Getter, known, offered *Reference) (Order, error) {
 	if known.Slot() != offered.Slot() {
 		return 0, ErrOtherSlot
@@ -48,7 +49,11 @@ func Compare(ctx context.Context, blocks store.Getter, known, offered *Reference
 	if bytes.Equal(knownHash, offeredHash) {
 		return Same, nil
 	}
-	switch cmp.Or(cmp.Compare(offered.Epoch, known.Epoch), cmp.Compare(offered.Sequence, known.Sequence)) {
+	epochs := cmp.Compare(offered.Epoch, known.Epoch)
+	if epochs != 0 && known.Policy != RotationPolicy {
+		return map[int]Order{1: Newer, -1: Stale}[epochs], nil
+	}
+	switch cmp.Or(epochs, cmp.Compare(offered.Sequence, known.Sequence)) {
 	case 1:
 		return continues(ctx, blocks, offered, known, knownHash, Newer)
 	case -1:
@@ -60,6 +65,9 @@ func Compare(ctx context.Context, blocks store.Getter, known, offered *Reference
 // After reports whether r claims to be later than other, by epoch and sequence; nil is before
 // everything.
 func (r *Reference) After(other *Reference) bool {
+	if r == nil {
+		return false
+	}
 	return other == nil || cmp.Or(cmp.Compare(r.Epoch, other.Epoch), cmp.Compare(r.Sequence, other.Sequence)) > 0
 }
 
@@ -67,7 +75,12 @@ func (r *Reference) After(other *Reference) bool {
 // formed is the same for everybody who reads it, so it continues nothing; one that cannot be read
 // now says nothing.
 func continues(ctx context.Context, blocks store.Getter, high, low *Reference, lowHash []byte, yes Order) (Order, error) {
-	ok, err := high.holds(ctx, blocks, low, lowHash, yes == Stale)
+	ok, err := false, error(nil)
+	if high.Policy == RotationPolicy {
+		ok, err = high.builtOn(ctx, blocks, low)
+	} else {
+		ok, err = high.holds(ctx, blocks, low, lowHash, yes == Stale)
+	}
 	switch {
 	case errors.Is(err, ErrMalformed) || errors.Is(err, merkle.ErrMalformed):
 		return Forked, nil
@@ -128,11 +141,15 @@ func (r *Reference) Log(ctx context.Context, blocks store.Getter) (merkle.Log, e
 }
 
 // Continue sets the sequence and history of r, a reference that is yet to be signed, to be the
-// next after previous; nil is none, which makes r the first.
+// next after previous; nil is none, which makes r the first. The epoch of r has to be set, and
+// starts a new sequence if it is later than that of previous.
 func (r *Reference) Continue(ctx context.Context, blocks store.Blocks, previous *Reference) error {
 	r.Sequence, r.History = 1, nil
 	if previous == nil {
 		return nil
+	}
+	if previous.Epoch > r.Epoch {
+		return fmt.Errorf("%s: %w: the key of epoch %d is replaced", previous.name(), ErrOldKey, r.Epoch)
 	}
 	log, err := previous.Log(ctx, blocks)
 	if err != nil {
@@ -145,7 +162,10 @@ func (r *Reference) Continue(ctx context.Context, blocks store.Blocks, previous 
 	if log, err = log.Append(ctx, blocks, hash); err != nil {
 		return err
 	}
-	r.Epoch, r.Sequence, r.History = previous.Epoch, previous.Sequence+1, dagcbor.LinkTo(log.Root)
+	if previous.Epoch == r.Epoch {
+		r.Sequence = previous.Sequence + 1
+	}
+	r.History = dagcbor.LinkTo(log.Root)
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (c *chain) listing(sequence uint64, history ...*reference.Reference) *refer
 	}
 	r := c.after(nil)
 	r.Sequence, r.History = sequence, dagcbor.LinkTo(log.Root)
-	if err := r.Sign(c.signer); err != nil {
+	if err := r.Sign(c.signer, c.signer.Chain); err != nil {
 		c.Fatal(err)
 	}
 	return r

@@ -12,6 +12,7 @@
 //	.owner      link        yes      yes                 yes    the identity document of the author
 //	.key        32 bytes    yes      yes                 yes    the Ed25519 public key that signs
 //	.epoch      integer     yes      yes                 yes    how often the owner's key was rotated
+//	.rotation   link        if .epoch is not 0                  the rotation to that epoch
 //	.sequence   integer     yes      yes                 yes    1, 2, 3... in (owner, directory, epoch)
 //	.history    link        but the first                       Merkle log of all earlier references
 //	.time       integer     yes      yes                 yes    seconds since 1970 as the author claims; decides nothing
@@ -24,6 +25,7 @@
 //	.addresses  list        yes      -                   -      texts, at most 16 of at most 256 bytes
 //	.seen       link        if any   -                   -      map of friend -> newest node seen of them
 //	.proofs     link        if any   -                   -      map of the pairs of references that prove forks
+//	.rotations  list        if .epoch is not 0   -       -      the rotations to that epoch, as bytes, oldest first
 //
 // The founding document of a directory is {".policy", ".path", ".owner" if it is an owned one,
 // ".salt" (16 bytes) if one is needed}; the directory id is the CID of that map. So an owned
@@ -41,10 +43,27 @@
 //
 // The references of one author for one directory are ordered by (epoch, sequence). The history of
 // a reference lists the hashes of all earlier ones (package merkle has the format of the log). Of
-// two references the higher is newer if its history begins with the history of the lower one, and
-// the hash of the lower one stands right behind that. If not, or if a history is not well formed,
-// the author has forked the directory. So the references that one can continue form a chain, and
-// it does not matter which of them somebody met, nor in which order.
+// two references of one epoch the higher is newer if its history begins with the history of the
+// lower one, and the hash of the lower one stands right behind that. If not, or if a history is
+// not well formed, the author has forked the directory. So the references that one can continue
+// form a chain, and it does not matter which of them somebody met, nor in which order. Of two
+// epochs the later one is newer: its rotation says what of the earlier ones counts.
+//
+// # Rotation
+//
+// A rotation ends an epoch. It is a reference of policy rotation_v1, of the owner's slot in the
+// directory {".policy": "rotation_v1", ".path": "identity"}, with .sequence 1, no .history, and
+//
+//	.next_key        32 bytes: the public key of the next epoch
+//	.next            32 bytes: the SHA-256 of the public key of the epoch after that
+//	.last            link: a Merkle map from slots to the last references that count, as bytes
+//	.next_signature  64 bytes: by .next_key, over every field but itself
+//
+// The key of the next epoch is the one to which the identity document, or the rotation before, has
+// committed. The old key signs every field but the two signatures, and the new one over that, so
+// that neither key alone makes a rotation, or another one out of a rotation. References of the
+// next epoch continue what .last names for their slot; what an old key signed beside that does
+// not count any more.
 package reference
 
 import (
@@ -55,6 +74,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"archivecache/dagcbor"
@@ -70,6 +90,8 @@ const (
 	NodePolicy   = "node_v1"
 	OwnedPolicy  = "owned_directory_v1"
 	SharedPolicy = "shared_directory_v1"
+
+	RotationPolicy = "rotation_v1"
 )
 
 // Bounds of a reference, beside those of the codec.
@@ -77,7 +99,10 @@ const (
 	MaxPath      = 8192 // bytes
 	MaxAddresses = 16
 	MaxAddress   = 256 // bytes
+	MaxRotations = 256 // of one identity
 	saltSize     = 16
+
+	maxRotation = 1024 // bytes
 )
 
 // ErrMalformed is a reference whose fields do not fit its policy.
@@ -90,6 +115,7 @@ type Reference struct {
 	Owner     dagcbor.Link  `cbor:".owner" json:".owner"`
 	Key       []byte        `cbor:".key" json:".key"`
 	Epoch     uint64        `cbor:".epoch" json:".epoch"`
+	Rotation  *dagcbor.Link `cbor:".rotation,omitempty" json:".rotation,omitempty"`
 	Sequence  uint64        `cbor:".sequence" json:".sequence"`
 	History   *dagcbor.Link `cbor:".history,omitempty" json:".history,omitempty"`
 	Time      uint64        `cbor:".time" json:".time"`
@@ -103,6 +129,13 @@ type Reference struct {
 	Addresses []string      `cbor:".addresses,omitempty" json:".addresses,omitempty"`
 	Seen      *dagcbor.Link `cbor:".seen,omitempty" json:".seen,omitempty"`
 	Proofs    *dagcbor.Link `cbor:".proofs,omitempty" json:".proofs,omitempty"`
+	Rotations [][]byte      `cbor:".rotations,omitempty" json:".rotations,omitempty"`
+
+	// Of a rotation.
+	NextKey       []byte        `cbor:".next_key,omitempty" json:".next_key,omitempty"`
+	Next          []byte        `cbor:".next,omitempty" json:".next,omitempty"`
+	Last          *dagcbor.Link `cbor:".last,omitempty" json:".last,omitempty"`
+	NextSignature []byte        `cbor:".next_signature,omitempty" json:".next_signature,omitempty"`
 }
 
 // A Founding is the founding document of a directory.
@@ -152,16 +185,26 @@ func ParseSlot(key []byte) (Slot, error) {
 
 // NodeSlot returns the slot of an author's nodes.
 func NodeSlot(author cid.Cid) Slot {
-	f := Founding{Policy: NodePolicy, Owner: dagcbor.LinkTo(author), Path: "node"}
-	return Slot{Directory: f.ID(), Author: author}
+	return (&Reference{Policy: NodePolicy, Owner: dagcbor.Link{Cid: author}}).Slot()
 }
 
 // Slot returns what r competes for.
 func (r *Reference) Slot() Slot {
-	if r.Policy == NodePolicy {
-		return NodeSlot(r.Owner.Cid)
+	return Slot{Directory: r.Founding().ID(), Author: r.Owner.Cid}
+}
+
+// Founding returns the founding document of what r is a reference of. Nodes and rotations have
+// one that nobody needs to write down.
+func (r *Reference) Founding() Founding {
+	switch {
+	case r.Policy == NodePolicy:
+		return Founding{Policy: NodePolicy, Owner: &dagcbor.Link{Cid: r.Owner.Cid}, Path: "node"}
+	case r.Policy == RotationPolicy:
+		return rotationFounding
+	case r.Directory == nil:
+		return Founding{}
 	}
-	return Slot{Directory: r.Directory.ID(), Author: r.Owner.Cid}
+	return *r.Directory
 }
 
 // Decode reads a reference from its DAG-CBOR. It checks the fields, not the signature.
@@ -235,7 +278,7 @@ func FromJSON(data []byte) (*Reference, error) {
 // signed returns the bytes under the signature, before the pre-authentication encoding.
 func (r *Reference) signed() ([]byte, error) {
 	unsigned := *r
-	unsigned.Signature = nil
+	unsigned.Signature, unsigned.NextSignature = nil, nil
 	return dagcbor.Marshal(unsigned)
 }
 
@@ -249,10 +292,16 @@ func (r *Reference) Check() error {
 		return wrong(".key has %d bytes, not %d", len(r.Key), ed25519.PublicKeySize)
 	case r.Sequence < 1 || r.Sequence > dagcbor.MaxInt:
 		return wrong(".sequence is %d", r.Sequence)
-	case r.Epoch > dagcbor.MaxInt:
-		return wrong(".epoch is %d", r.Epoch)
+	case r.Epoch > MaxRotations:
+		return wrong(".epoch is %d, of at most %d", r.Epoch, MaxRotations)
+	case (r.Epoch > 0) != (r.Rotation != nil) || r.Rotation != nil && !cborLink(r.Rotation):
+		return wrong("epoch %d and .rotation do not fit", r.Epoch)
 	case r.Time > dagcbor.MaxInt:
 		return wrong(".time is %d", r.Time)
+	case r.Policy != RotationPolicy && (r.NextKey != nil || r.Next != nil || r.Last != nil || r.NextSignature != nil):
+		return wrong("only a rotation has .next_key, .next, .last and .next_signature")
+	case r.Policy != NodePolicy && r.Rotations != nil:
+		return wrong("only a node has .rotations")
 	case r.Epoch == 0 && (r.Sequence == 1) != (r.History == nil):
 		return wrong("sequence %d and .history do not fit", r.Sequence)
 	case !cborLink(&r.Owner) || r.History != nil && !cborLink(r.History):
@@ -265,6 +314,8 @@ func (r *Reference) Check() error {
 		return r.checkOwned(wrong)
 	case SharedPolicy:
 		return r.checkShared(wrong)
+	case RotationPolicy:
+		return r.checkRotation(wrong)
 	}
 	return wrong("unknown policy %q", r.Policy)
 }
@@ -279,6 +330,10 @@ func (r *Reference) checkNode(wrong wrongFunc) error {
 		return wrong(".ipfs_hash of a node is a link to dag-cbor")
 	case r.Seen != nil && !cborLink(r.Seen) || r.Proofs != nil && !cborLink(r.Proofs):
 		return wrong(".seen and .proofs are links to dag-cbor")
+	case uint64(len(r.Rotations)) != r.Epoch:
+		return wrong("%d rotations in .rotations of epoch %d", len(r.Rotations), r.Epoch)
+	case slices.ContainsFunc(r.Rotations, func(b []byte) bool { return len(b) > maxRotation }):
+		return wrong("a rotation of more than %d bytes", maxRotation)
 	case len(r.Addresses) > MaxAddresses:
 		return wrong("%d addresses, of at most %d", len(r.Addresses), MaxAddresses)
 	}
@@ -302,7 +357,7 @@ func (r *Reference) checkOwned(wrong wrongFunc) error {
 	case r.Content != nil && r.Content.Type() != cid.DagProtobuf:
 		return wrong(".ipfs_hash of a directory is a link to dag-pb")
 	case r.Directory.Owner == nil || !r.Directory.Owner.Equals(r.Owner.Cid):
-		return wrong("the directory belongs to %s, not to %s", r.Directory.Owner.Target(), r.Owner)
+		return fmt.Errorf("%w: %w: the directory belongs to %s", ErrMalformed, ErrWrongOwner, r.Directory.Owner.Target())
 	}
 	return nil
 }

@@ -52,11 +52,40 @@ func samples(t testing.TB) map[string]*reference.Reference {
 		},
 	}
 	for name, r := range all {
-		if err := r.Sign(s); err != nil {
+		if err := r.Sign(s, s.Chain); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
+	all["rotation"] = rotate(t, s, all["owned"], all["shared"])
+	all["rotation-2"] = rotate(t, s)
+	for name, r := range map[string]*reference.Reference{
+		"node-2":  {Policy: reference.NodePolicy, Sequence: 1, Content: link(cid.DagCBOR, "root")},
+		"owned-2": {Policy: reference.OwnedPolicy, Sequence: 1, Path: "root/go", Directory: &owned, Content: link(cid.DagProtobuf, "content")},
+	} {
+		if err := r.Sign(s, s.Chain); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all[name] = r
+	}
 	return all
+}
+
+func rotate(t testing.TB, s *treetest.Signer, last ...*reference.Reference) *reference.Reference {
+	r, err := s.Rotate(t.Context(), store.NewOverlay(store.NewMemory()), last...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// chainOf returns the keys of signer 1 for the epoch of a sample.
+func chainOf(t testing.TB, r *reference.Reference) reference.Chain {
+	s := treetest.NewSigner(1)
+	if r.Epoch > 0 {
+		all := samples(t)
+		s.Rotations = []*reference.Reference{all["rotation"], all["rotation-2"]}[:r.Epoch]
+	}
+	return s.Chain
 }
 
 // TestVectors holds what is written against text files: JSON, DAG-CBOR in hexadecimal digits, and
@@ -103,7 +132,7 @@ func TestVectors(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, again := range []*reference.Reference{fromData, fromJSON} {
-			if err := again.Verify(treetest.NewSigner(1).Document); err != nil {
+			if err := again.Verify(chainOf(t, r)); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			if h, err := again.Hash(); err != nil || !bytes.Equal(h, hash) {
@@ -116,8 +145,8 @@ func TestVectors(t *testing.T) {
 // TestDamage changes every byte of a reference, and cuts it at every one: none of that is both
 // readable and signed.
 func TestDamage(t *testing.T) {
-	doc := treetest.NewSigner(1).Document
 	for name, r := range samples(t) {
+		chain := chainOf(t, r)
 		data, err := r.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +158,7 @@ func TestDamage(t *testing.T) {
 			for _, flip := range []byte{1, 0x20, 0x80, 0xff} {
 				bad := bytes.Clone(data)
 				bad[i] ^= flip
-				if r, err := reference.Decode(bad); err == nil && r.Verify(doc) == nil {
+				if r, err := reference.Decode(bad); err == nil && r.Verify(chain) == nil {
 					t.Errorf("%s: byte %d changed to %02x, and verified", name, i, bad[i])
 				}
 			}
@@ -288,32 +317,32 @@ func TestSignatureHoldsEveryField(t *testing.T) {
 			f := reference.Founding{Policy: reference.OwnedPolicy, Owner: &r.Owner, Path: r.Path}
 			r.Policy, r.Directory, r.Marks = f.Policy, &f, nil
 		},
-		"epoch": func(r *reference.Reference) { r.Epoch = 1 },
+		"epoch": func(r *reference.Reference) { r.Epoch, r.Rotation = 1, link(cid.DagCBOR, "rotation") },
 	} {
 		r := *shared
 		change(&r)
 		if err := r.Check(); err != nil {
 			t.Errorf("%s: %v; the test wants a valid reference", why, err)
 		}
-		if err := r.Verify(s.Document); err == nil {
+		if err := r.Verify(s.Chain); err == nil {
 			t.Errorf("another %s, and verified", why)
 		}
 	}
 	r := *shared
-	if err := r.Verify(other.Document); !errors.Is(err, reference.ErrWrongOwner) {
+	if err := r.Verify(other.Chain); !errors.Is(err, reference.ErrWrongOwner) {
 		t.Errorf("another's identity: %v", err)
 	}
 	r.Owner.Cid = other.ID()
-	if err := r.Verify(other.Document); !errors.Is(err, reference.ErrUnknownKey) {
+	if err := r.Verify(other.Chain); !errors.Is(err, reference.ErrUnknownKey) {
 		t.Errorf("another owner: %v", err)
 	}
 	r.Key = other.Public()
-	if err := r.Verify(other.Document); !errors.Is(err, identity.ErrBadSignature) {
+	if err := r.Verify(other.Chain); !errors.Is(err, identity.ErrBadSignature) {
 		t.Errorf("another owner and key: %v", err)
 	}
 	r = *shared
 	r.Signature = nil
-	if err := r.Verify(s.Document); !errors.Is(err, identity.ErrUnsigned) {
+	if err := r.Verify(s.Chain); !errors.Is(err, identity.ErrUnsigned) {
 		t.Errorf("no signature: %v", err)
 	}
 }

@@ -6,70 +6,11 @@ import (
 	"errors"
 	"fmt"
 
-	"archivecache/dagcbor"
 	"archivecache/store"
-	"archivecache/tree/merkle"
 	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
 )
-
-// An Outcome says what became of a reference that was offered.
-type Outcome string
-
-// The outcomes. The first three change the state.
-const (
-	New     Outcome = "new"    // the slot was empty
-	Newer   Outcome = "newer"  // continues what was known
-	Forked  Outcome = "forked" // does not continue what was known, nor the other way round
-	Same    Outcome = "same"
-	Stale   Outcome = "stale"          // older than what was recorded here before
-	Unknown Outcome = "unknown-author" // not accepted here
-
-	Incomplete       Outcome = "incomplete" // history that decides it cannot be read now
-	RefusedSignature Outcome = "refused-signature"
-	RefusedForm      Outcome = "refused-form"
-	RefusedProof     Outcome = "refused-proof" // a fork without two references that prove it
-)
-
-// Changes reports whether the outcome changes the state.
-func (o Outcome) Changes() bool { return o == New || o == Newer || o == Forked }
-
-// Refuses reports whether the outcome means that somebody sent what they should not have.
-func (o Outcome) Refuses() bool {
-	return o == RefusedSignature || o == RefusedForm || o == RefusedProof || o == Forked
-}
-
-// A Change is one slot that was offered something, and what became of it.
-type Change struct {
-	Slot    reference.Slot
-	Outcome Outcome
-	Old     *reference.Reference // what the slot held before; nil if nothing
-	Offered *reference.Reference // nil for a fork that somebody reports
-	Proof   *Proof               // of a fork; nil if only the mark told of it
-	Err     error                // why, for refusals and Incomplete
-}
-
-// A Mark is the newest reference that was recorded of a slot, and the highest epoch in which
-// the slot is known to be forked, plus one; 0 if none.
-type Mark struct {
-	Reference  *reference.Reference
-	ForkedFrom uint64
-}
-
-// Rules are what a join needs to know beside the two states.
-type Rules struct {
-	// Accepts reports whether references of the author take part.
-	Accepts func(author cid.Cid) bool
-	// Mark returns the mark of a slot; the zero Mark if there is none.
-	Mark func(ctx context.Context, slot reference.Slot) (Mark, error)
-	// Blocks has the identity documents and the histories.
-	Blocks store.Getter
-}
-
-// MaxUnknown is how many slots of authors who are not accepted Join tells of: others may know
-// millions.
-const MaxUnknown = 1000
 
 // Join offers to s all that theirs holds, and returns what is not the same. theirProofs are the
 // proofs for the forks in theirs. Slots that both hold alike are not read.
@@ -78,26 +19,23 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 	if err != nil {
 		return nil, err
 	}
-	var changes []Change
-	unknown := 0
-	err = merkle.Diff(ctx, rules.Blocks, position, ours, theirs, func(key []byte, _, offered dagcbor.Raw) error {
-		if offered == nil {
-			return nil
+	in, err := collect(ctx, rules, ours, theirs)
+	if err != nil {
+		return nil, err
+	}
+	j := s.newJoiner(rules)
+	if err := j.verify(ctx, in.offers); err != nil {
+		return nil, err
+	}
+	for _, o := range in.offers {
+		if err := j.offerValue(ctx, o, theirProofs); err != nil {
+			return nil, err
 		}
-		slot, err := reference.ParseSlot(key)
-		if err != nil {
-			return err
-		}
-		change, err := s.offerRaw(ctx, rules, slot, offered, theirProofs)
-		if change.Outcome == Unknown {
-			unknown++
-		}
-		if err == nil && change.Outcome != Same && (change.Outcome != Unknown || unknown <= MaxUnknown) {
-			changes = append(changes, change)
-		}
-		return err
-	})
-	return changes, err
+	}
+	if err := j.limit(ctx); err != nil {
+		return nil, err
+	}
+	return append(j.changes, in.left()...), nil
 }
 
 // settled returns the root of s, which must not have edits; undefined if s is empty, whose block
@@ -118,102 +56,196 @@ type refusing struct{}
 
 func (refusing) Put(context.Context, store.Block) error { return errors.New("unexpected write") }
 
-func (s *State) offerRaw(ctx context.Context, rules Rules, slot reference.Slot, data dagcbor.Raw, proofs Proofs) (Change, error) {
-	if !rules.Accepts(slot.Author) {
-		return Change{Slot: slot, Outcome: Unknown}, nil
-	}
-	v, err := Decode(slot, data)
-	if err != nil {
-		return Change{Slot: slot, Outcome: RefusedForm, Err: err}, nil
-	}
-	if v.Fork == nil {
-		return s.Offer(ctx, rules, v.Reference)
-	}
-	proof, err := proofs.get(ctx, slot)
-	if err != nil {
-		return refusal(Change{Slot: slot}, RefusedProof, err), nil
-	}
-	return s.OfferFork(ctx, rules, proof)
+// Offer joins one reference into s, and returns what became of it, and of other references if it
+// makes a rotation known.
+func (s *State) Offer(ctx context.Context, rules Rules, r *reference.Reference) ([]Change, error) {
+	j := s.newJoiner(rules)
+	err := j.offer(ctx, r, nil)
+	return j.changes, err
 }
 
-// Offer joins one reference into s.
-func (s *State) Offer(ctx context.Context, rules Rules, r *reference.Reference) (Change, error) {
-	slot := r.Slot()
-	change := Change{Slot: slot, Offered: r}
-	held, err := s.Get(ctx, slot)
+// OfferFork joins a fork that somebody reports into s. The proof is checked.
+func (s *State) OfferFork(ctx context.Context, rules Rules, proof *Proof) ([]Change, error) {
+	j := s.newJoiner(rules)
+	err := j.offerFork(ctx, proof)
+	return j.changes, err
+}
+
+// A joiner joins into a state and collects what changed.
+type joiner struct {
+	*State
+	rules    Rules
+	verifier *reference.Verifier
+	changes  []Change
+	fresh    map[cid.Cid]bool // authors with slots that were empty
+}
+
+func (s *State) newJoiner(rules Rules) *joiner {
+	return &joiner{State: s, rules: rules, verifier: reference.NewVerifier(rules.Blocks), fresh: map[cid.Cid]bool{}}
+}
+
+// add reports a change.
+func (j *joiner) add(c Change) {
+	if c.Outcome == New {
+		j.fresh[c.Slot.Author] = true
+	}
+	j.changes = append(j.changes, c)
+}
+
+// set puts v into the slot of c and reports c.
+func (j *joiner) set(ctx context.Context, c Change, v Value) error {
+	j.add(c)
+	return j.Set(ctx, c.Slot, v)
+}
+
+// offerValue joins a value of another state.
+func (j *joiner) offerValue(ctx context.Context, o *offered, proofs Proofs) error {
+	before := len(j.changes)
+	err := j.offerDecoded(ctx, o, proofs)
+	if n := len(j.changes); err == nil && n > before && j.changes[n-1].Outcome == Same {
+		j.changes = j.changes[:n-1]
+	}
+	return err
+}
+
+func (j *joiner) offerDecoded(ctx context.Context, o *offered, proofs Proofs) error {
+	change := Change{Slot: o.slot, Offered: o.value.Reference}
+	switch {
+	case o.malformed != nil:
+		j.add(change.refused(RefusedForm, o.malformed))
+		return nil
+	case o.value.Fork == nil:
+		return j.offer(ctx, o.value.Reference, o)
+	}
+	proof, err := proofs.get(ctx, o.slot)
 	if err != nil {
-		return change, err
+		j.add(change.refused(RefusedProof, err))
+		return nil
+	}
+	return j.offerFork(ctx, proof)
+}
+
+// offer joins r. If checked is given it has what [joiner.check] said of r.
+func (j *joiner) offer(ctx context.Context, r *reference.Reference, checked *offered) error {
+	change := Change{Slot: r.Slot(), Offered: r}
+	held, err := j.Get(ctx, change.Slot)
+	if err != nil {
+		return err
 	}
 	change.Old = held.Reference
-	if !rules.Accepts(slot.Author) {
-		change.Outcome = Unknown
-		return change, nil
+	switch {
+	case !j.rules.Accepts(change.Slot.Author):
+		j.add(change.with(Unknown, nil))
+		return nil
+	case r.Policy == reference.NodePolicy:
+		j.add(change.with(RefusedForm, fmt.Errorf("%w: a node in a state", reference.ErrMalformed)))
+		return nil
 	}
-	if r.Policy == reference.NodePolicy {
-		return refusal(change, RefusedForm, fmt.Errorf("%w: a node in a state", reference.ErrMalformed)), nil
+	if checked == nil {
+		checked = &offered{}
+		checked.outcome, checked.err = j.check(ctx, r)
 	}
-	if err := r.VerifyWith(ctx, rules.Blocks); err != nil {
-		return refusal(change, RefusedSignature, err), nil
+	if checked.err != nil {
+		j.add(change.refused(checked.outcome, checked.err))
+		return nil
 	}
-	mark, err := rules.Mark(ctx, slot)
+	return j.join(ctx, change, held)
+}
+
+// check verifies r, and that it continues what its rotation names. The outcome is what it comes to
+// with the error.
+func (j *joiner) check(ctx context.Context, r *reference.Reference) (Outcome, error) {
+	if err := j.verifier.Verify(ctx, r); err != nil {
+		return RefusedSignature, err
+	}
+	chain, err := j.verifier.Chain(ctx, r)
 	if err != nil {
-		return change, err
+		return RefusedSignature, err
+	}
+	return RefusedForm, r.Continues(ctx, j.rules.Blocks, chain)
+}
+
+// join decides about change.Offered, which is verified and accepted.
+func (j *joiner) join(ctx context.Context, change Change, held Value) error {
+	r := change.Offered
+	mark, err := j.rules.Mark(ctx, change.Slot)
+	if err != nil {
+		return err
 	}
 	if held.Fork != nil {
 		mark.ForkedFrom = max(mark.ForkedFrom, held.Fork.Epoch+1)
 	}
-	return s.join(ctx, rules, change, held, mark)
-}
-
-// refusal returns the change with an outcome that refuses it, or leaves it aside if only a block
-// is missing.
-func refusal(change Change, outcome Outcome, err error) Change {
-	change.Outcome, change.Err = outcome, err
-	if errors.Is(err, store.ErrNotFound) {
-		change.Outcome = Incomplete
-	}
-	return change
-}
-
-// join decides about change.Offered, which is verified and accepted.
-func (s *State) join(ctx context.Context, rules Rules, change Change, held Value, mark Mark) (Change, error) {
-	r := change.Offered
-	if r.Epoch < mark.ForkedFrom {
-		change.Outcome = Same
-		if held.Fork == nil {
-			fork := forkOf(r)
-			fork.Epoch = mark.ForkedFrom - 1
-			change.Outcome = Forked
-			return change, s.Set(ctx, change.Slot, Value{Fork: fork})
+	if r.Policy != reference.RotationPolicy {
+		// What that does to the state may change what the slot holds.
+		if decided, err := j.byRotation(ctx, change); decided || err != nil {
+			return err
 		}
-		return change, nil
+		if held, err = j.Get(ctx, change.Slot); err != nil {
+			return err
+		}
+		change.Old = held.Reference
+	} else if mark.ForkedFrom > 0 {
+		return j.joinForked(ctx, change, held, 0)
 	}
+	if r.Epoch < mark.ForkedFrom {
+		return j.joinForked(ctx, change, held, mark.ForkedFrom-1)
+	}
+	return j.compare(ctx, change, mark)
+}
+
+// joinForked joins into a slot that is known to be forked in an epoch.
+func (j *joiner) joinForked(ctx context.Context, change Change, held Value, epoch uint64) error {
+	if held.Fork != nil {
+		j.add(change.with(Same, nil))
+		return nil
+	}
+	return j.fork(ctx, change, epoch)
+}
+
+// fork puts a fork into the slot of change.
+func (j *joiner) fork(ctx context.Context, change Change, epoch uint64) error {
+	f := forkOf(change.Offered)
+	f.Epoch = epoch
+	if err := j.set(ctx, change.with(Forked, nil), Value{Fork: f}); err != nil {
+		return err
+	}
+	if change.Offered.Policy == reference.RotationPolicy {
+		return j.dropAuthor(ctx, change.Slot.Author)
+	}
+	return nil
+}
+
+// compare joins a reference into a slot that is not known to be forked in its epoch.
+func (j *joiner) compare(ctx context.Context, change Change, mark Mark) error {
 	for _, known := range knownOf(mark.Reference, change.Old) {
-		order, err := reference.Compare(ctx, rules.Blocks, known, r)
+		order, err := reference.Compare(ctx, j.rules.Blocks, known, change.Offered)
 		switch {
 		case order == reference.Forked:
-			change.Outcome, change.Proof = Forked, NewProof(known, r)
-			return change, s.Set(ctx, change.Slot, Value{Fork: forkOf(r)})
+			change.Proof = NewProof(known, change.Offered)
+			return j.fork(ctx, change, forkOf(change.Offered).Epoch)
 		case order == reference.Stale:
-			change.Outcome = Stale
-			return change, nil
+			j.add(change.with(Stale, nil))
+			return nil
 		case ctx.Err() != nil:
-			return change, ctx.Err()
+			return ctx.Err()
 		case order == reference.Incomplete:
-			change.Outcome, change.Err = Incomplete, err
-			return change, nil
+			j.add(change.with(Incomplete, err))
+			return nil
 		case err != nil:
-			return change, err
+			return err
 		case order == reference.Same && known == change.Old:
-			change.Outcome = Same
-			return change, nil
+			j.add(change.with(Same, nil))
+			return nil
 		}
 	}
 	change.Outcome = Newer
 	if change.Old == nil {
 		change.Outcome = New
 	}
-	return change, s.Set(ctx, change.Slot, Value{Reference: r})
+	if change.Offered.Policy == reference.RotationPolicy {
+		return j.rotate(ctx, change)
+	}
+	return j.set(ctx, change, Value{Reference: change.Offered})
 }
 
 // knownOf returns what an offered reference is compared with: the mark, if it is another than what
@@ -229,29 +261,33 @@ func knownOf(mark, held *reference.Reference) []*reference.Reference {
 	return known
 }
 
-// OfferFork joins a fork that somebody reports into s. The proof is checked.
-func (s *State) OfferFork(ctx context.Context, rules Rules, proof *Proof) (Change, error) {
+// offerFork joins a fork.
+func (j *joiner) offerFork(ctx context.Context, proof *Proof) error {
 	slot := proof.A.Slot()
 	change := Change{Slot: slot, Proof: proof}
-	held, err := s.Get(ctx, slot)
+	held, err := j.Get(ctx, slot)
 	if err != nil {
-		return change, err
+		return err
 	}
 	change.Old = held.Reference
-	switch {
-	case !rules.Accepts(slot.Author):
-		change.Outcome = Unknown
-		return change, nil
-	case held.Fork != nil && held.Fork.Epoch >= proof.A.Epoch:
-		change.Outcome = Same
-		return change, nil
-	case held.Reference != nil && held.Reference.Epoch > proof.A.Epoch:
-		change.Outcome = Stale
-		return change, nil
+	if !j.rules.Accepts(slot.Author) {
+		j.add(change.with(Unknown, nil))
+		return nil
 	}
-	if err := proof.Verify(ctx, rules.Blocks); err != nil {
-		return refusal(change, RefusedProof, err), nil
+	if held.Fork != nil && held.Fork.Epoch >= forkOf(proof.A).Epoch {
+		j.add(change.with(Same, nil))
+		return nil
 	}
-	change.Outcome = Forked
-	return change, s.Set(ctx, slot, Value{Fork: forkOf(proof.A)})
+	if err := proof.verify(ctx, j.rules.Blocks, j.verifier); err != nil {
+		j.add(change.refused(RefusedProof, err))
+		return nil
+	}
+	change.Offered = proof.A
+	if proof.A.Policy != reference.RotationPolicy {
+		decided, err := j.byRotation(ctx, change)
+		if decided || err != nil {
+			return err
+		}
+	}
+	return j.fork(ctx, change, forkOf(proof.A).Epoch)
 }

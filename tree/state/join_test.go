@@ -87,7 +87,7 @@ func (r *replica) offer(refs ...*reference.Reference) []state.Change {
 	for _, ref := range refs {
 		c, err := s.Offer(context.Background(), r.rules(), ref)
 		r.must(err)
-		changes = append(changes, c)
+		changes = append(changes, c...)
 	}
 	r.commit(s, changes)
 	return changes
@@ -294,7 +294,7 @@ func TestOutcomes(t *testing.T) {
 		t.Errorf("after a fork was undone: %+v", c)
 	}
 	node := &reference.Reference{Policy: reference.NodePolicy, Sequence: 1, Content: dagcbor.LinkTo(store.Sum(cid.DagCBOR, nil))}
-	if err := node.Sign(s); err != nil {
+	if err := node.Sign(s, s.Chain); err != nil {
 		t.Fatal(err)
 	}
 	expect("a node", state.RefusedForm, fresh.trusting().offer(node))
@@ -304,7 +304,7 @@ func TestOutcomes(t *testing.T) {
 func (r *replica) offerOnly(ref *reference.Reference) state.Change {
 	c, err := state.Open(r.blocks, r.root).Offer(context.Background(), r.rules(), ref)
 	r.must(err)
-	return c
+	return c[len(c)-1]
 }
 
 func (r *replica) trusting() *replica { return newReplica(r.tb, r.blocks) }

@@ -38,11 +38,23 @@ func NewProof(a, b *reference.Reference) *Proof {
 
 // Verify checks that p proves a fork. The identity document and the history are read from blocks.
 func (p *Proof) Verify(ctx context.Context, blocks store.Getter) error {
-	if p.A.Slot() != p.B.Slot() || p.A.Epoch != p.B.Epoch {
+	return p.verify(ctx, blocks, reference.NewVerifier(blocks))
+}
+
+func (p *Proof) verify(ctx context.Context, blocks store.Getter, verifier *reference.Verifier) error {
+	sameEpoch := p.A.Epoch == p.B.Epoch && p.A.Rotation.Target() == p.B.Rotation.Target()
+	if p.A.Slot() != p.B.Slot() || !sameEpoch && p.A.Policy != reference.RotationPolicy {
 		return fmt.Errorf("%w: the two references are not of one directory, author and epoch", ErrNoProof)
 	}
 	for _, r := range []*reference.Reference{p.A, p.B} {
-		if err := r.VerifyWith(ctx, blocks); err != nil {
+		chain, err := verifier.Chain(ctx, r)
+		if err == nil {
+			err = r.Verify(chain)
+		}
+		if err == nil {
+			err = r.Continues(ctx, blocks, chain)
+		}
+		if err != nil {
 			return fmt.Errorf("%w: %w", ErrNoProof, err)
 		}
 	}

@@ -21,6 +21,14 @@
 // here and the signature is right; a fork that somebody reports takes part only with its proof,
 // two references that are signed and do not continue each other.
 //
+// # Rotations
+//
+// The rotations of all authors stand in the state as well, in slots of their own. A rotation sets
+// all other slots of its author to what it names: references that an old key signed beside that
+// are taken out, and do not come back. So for each author the join is first that of the rotations,
+// of which the later one wins, and then that of what was signed since. Two rotations that do not
+// continue each other are a fork of the identity itself: nothing of that author counts any more.
+//
 // Beside the state stands the mark of each slot: the newest reference that was ever recorded here,
 // kept outside the tree. What is offered is compared with the mark as well, so neither an undo nor
 // a restored copy of the tree makes an old reference new again.
@@ -52,11 +60,12 @@ type Fork struct {
 	Owner     dagcbor.Link       `cbor:"owner"`
 }
 
-// forkOf returns the fork that r takes part in.
+// forkOf returns the fork that r takes part in. An identity is forked for good, so that the epoch
+// says nothing.
 func forkOf(r *reference.Reference) *Fork {
-	f := &Fork{Epoch: r.Epoch, Owner: r.Owner}
-	if r.Directory != nil {
-		f.Directory = *r.Directory
+	f := &Fork{Directory: r.Founding(), Epoch: r.Epoch, Owner: r.Owner}
+	if r.Policy == reference.RotationPolicy {
+		f.Epoch = 0
 	}
 	return f
 }
@@ -81,6 +90,9 @@ func Decode(slot reference.Slot, data dagcbor.Raw) (Value, error) {
 			return Value{}, fmt.Errorf("%w: a node in a state", merkle.ErrMalformed)
 		}
 		holds = v.Reference.Slot()
+	}
+	if !holds.Author.Equals(slot.Author) {
+		return Value{}, fmt.Errorf("%w: a reference of %s in the slot of %s", reference.ErrWrongOwner, holds.Author, slot.Author)
 	}
 	if holds != slot {
 		return Value{}, fmt.Errorf("%w: a value stands in the slot of another", merkle.ErrMalformed)

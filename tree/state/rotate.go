@@ -1,0 +1,232 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"archivecache/dagcbor"
+	"archivecache/tree/reference"
+
+	"github.com/ipfs/go-cid"
+)
+
+// ErrIdentityForked is an author who has rotated the same key twice.
+var ErrIdentityForked = errors.New("the author has signed two rotations of the same key, so nothing of theirs counts; only a new identity helps")
+
+// Rotation returns the rotation of author that counts; nil if there is none. The error is
+// [ErrIdentityForked] if there are two that do not continue each other.
+func (s *State) Rotation(ctx context.Context, author cid.Cid) (*reference.Reference, error) {
+	v, err := s.Get(ctx, reference.RotationSlot(author))
+	if err == nil && v.Fork != nil {
+		err = fmt.Errorf("%s: %w", author, ErrIdentityForked)
+	}
+	return v.Reference, err
+}
+
+// epochAfter returns the epoch that a rotation starts; 0 without one.
+func epochAfter(rotation *reference.Reference) uint64 {
+	if rotation == nil {
+		return 0
+	}
+	return rotation.Epoch + 1
+}
+
+// byRotation decides about change.Offered as far as the rotations of its author do: decided says
+// that nothing is left to do.
+func (j *joiner) byRotation(ctx context.Context, change Change) (decided bool, err error) {
+	r := change.Offered
+	if err := j.learn(ctx, r); err != nil {
+		return false, err
+	}
+	rotation, err := j.Rotation(ctx, r.Owner.Cid)
+	switch {
+	case errors.Is(err, ErrIdentityForked):
+		j.add(change.with(RefusedKey, err))
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	epoch := epochAfter(rotation)
+	switch {
+	case r.Epoch > epoch:
+		j.add(change.with(Incomplete, fmt.Errorf("the rotation to epoch %d cannot be read now", r.Epoch)))
+		return true, nil
+	case r.Epoch < epoch:
+		return true, j.old(ctx, change, rotation)
+	}
+	return false, nil
+}
+
+// learn makes the rotation that r is signed under known, and the one that was recorded before an
+// undo.
+func (j *joiner) learn(ctx context.Context, r *reference.Reference) error {
+	slot := reference.RotationSlot(r.Owner.Cid)
+	held, err := j.Get(ctx, slot)
+	if err != nil || held.Fork != nil {
+		return err
+	}
+	mark, err := j.rules.Mark(ctx, slot)
+	if err != nil {
+		return err
+	}
+	chain, err := j.verifier.Chain(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, rotation := range []*reference.Reference{mark.Reference, chain.Rotation()} {
+		if rotation == nil || held.Reference != nil && bytes.Equal(rotation.NextSignature, held.Reference.NextSignature) {
+			continue
+		}
+		before := len(j.changes)
+		if err := j.offer(ctx, rotation, &offered{}); err != nil {
+			return err
+		}
+		if n := len(j.changes); n == before+1 && !j.changes[before].Outcome.Changes() {
+			j.changes = j.changes[:before] // nothing new
+		}
+	}
+	return nil
+}
+
+// old decides about a reference that is signed with a key that was replaced.
+func (j *joiner) old(ctx context.Context, change Change, rotation *reference.Reference) error {
+	last, err := rotation.LastOf(ctx, j.rules.Blocks, change.Slot)
+	if err != nil {
+		j.add(change.refused(RefusedForm, err))
+		return nil
+	}
+	order := reference.Forked
+	if last != nil {
+		if order, err = reference.Compare(ctx, j.rules.Blocks, last, change.Offered); err != nil && order != reference.Incomplete {
+			return err
+		}
+	}
+	held, err := j.Get(ctx, change.Slot)
+	switch {
+	case err != nil:
+		return err
+	case order == reference.Same && held.Reference == nil && held.Fork == nil:
+		change.Outcome = New // its content was missing when the rotation came
+		return j.set(ctx, change, Value{Reference: change.Offered})
+	case order == reference.Same && (held.Reference == nil || held.Reference.Epoch == change.Offered.Epoch):
+		j.add(change.with(Same, nil))
+	case order == reference.Stale || order == reference.Same || order == reference.Incomplete:
+		j.add(change.with(Stale, nil))
+	default:
+		j.add(change.with(RefusedKey, reference.ErrOldKey))
+	}
+	return nil
+}
+
+// rotate puts a rotation into the state: all that its author has signed before is replaced by what
+// it names.
+func (j *joiner) rotate(ctx context.Context, change Change) error {
+	rotation := change.Offered
+	if err := j.present(ctx, rotation); err != nil {
+		j.add(change.refused(RefusedForm, err))
+		return ctx.Err()
+	}
+	last := map[reference.Slot]*reference.Reference{}
+	err := rotation.EachLast(ctx, j.rules.Blocks, func(r *reference.Reference) error {
+		last[r.Slot()] = r
+		if len(last) > MaxDirectories {
+			return fmt.Errorf("%w: a rotation that names more than %d directories", reference.ErrMalformed, MaxDirectories)
+		}
+		return j.verifier.Verify(ctx, r)
+	})
+	if err != nil {
+		j.add(change.refused(RefusedForm, err))
+		return nil
+	}
+	if err := j.set(ctx, change, Value{Reference: rotation}); err != nil {
+		return err
+	}
+	slots, err := j.slotsOf(ctx, rotation.Owner.Cid)
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		if err := j.reset(ctx, slot, rotation, last[slot]); err != nil {
+			return err
+		}
+		delete(last, slot)
+	}
+	for _, slot := range slices.SortedFunc(maps.Keys(last), compareSlots) {
+		r := last[slot]
+		if err := j.set(ctx, Change{Slot: slot, Outcome: New, Offered: r}, Value{Reference: r}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func compareSlots(a, b reference.Slot) int { return bytes.Compare(a.Key(), b.Key()) }
+
+// present makes all that hangs from a rotation present: whoever has it passes it on.
+func (j *joiner) present(ctx context.Context, rotation *reference.Reference) error {
+	for _, link := range []*dagcbor.Link{rotation.Rotation, rotation.Last} {
+		if link == nil || j.rules.Present == nil {
+			continue
+		}
+		if err := j.rules.Present(ctx, link.Cid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reset sets a slot to what a rotation names for it, if what it holds is of before the rotation.
+func (j *joiner) reset(ctx context.Context, slot reference.Slot, rotation, last *reference.Reference) error {
+	held, err := j.Get(ctx, slot)
+	if err != nil || held.Reference != nil && held.Reference.Epoch > rotation.Epoch {
+		return err
+	}
+	change := Change{Slot: slot, Outcome: Newer, Old: held.Reference, Offered: last}
+	switch {
+	case last == nil:
+		j.add(change.with(Revoked, reference.ErrOldKey))
+		return j.Remove(ctx, slot)
+	case held.Reference != nil:
+		order, err := reference.Compare(ctx, j.rules.Blocks, held.Reference, last)
+		if order == reference.Same && err == nil {
+			return nil
+		}
+	}
+	return j.set(ctx, change, Value{Reference: last})
+}
+
+// dropAuthor empties all slots of an author but the one of the rotations.
+func (j *joiner) dropAuthor(ctx context.Context, author cid.Cid) error {
+	slots, err := j.slotsOf(ctx, author)
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		held, err := j.Get(ctx, slot)
+		if err != nil {
+			return err
+		}
+		j.add(Change{Slot: slot, Outcome: Revoked, Old: held.Reference, Err: ErrIdentityForked})
+		if err := j.Remove(ctx, slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slotsOf returns the slots of an author, but the one of the rotations. It reads the whole state.
+func (s *State) slotsOf(ctx context.Context, author cid.Cid) ([]reference.Slot, error) {
+	var slots []reference.Slot
+	err := s.m.Each(ctx, func(key []byte, _ dagcbor.Raw) error {
+		slot, err := reference.ParseSlot(key)
+		if err == nil && slot.Author.Equals(author) && slot != reference.RotationSlot(author) {
+			slots = append(slots, slot)
+		}
+		return err
+	})
+	return slots, err
+}

@@ -1,0 +1,258 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"archivecache/internal/treetest"
+	"archivecache/store"
+	"archivecache/tree/reference"
+	"archivecache/tree/state"
+
+	"github.com/ipfs/go-cid"
+	"pgregory.net/rapid"
+)
+
+// A copy of an identity's keys: the author's own, or one that a thief has.
+type keyholder struct {
+	*treetest.Signer
+	known map[reference.Slot]*reference.Reference // the newest of each slot that it continues
+}
+
+func (k *keyholder) stolen() *keyholder {
+	s := *k.Signer
+	return &keyholder{&s, maps.Clone(k.known)}
+}
+
+// drawRotating returns references of two authors whose keys rotate, with what is signed by those
+// who have copies of old keys.
+func drawRotating(t *rapid.T, blocks *store.Overlay) []*reference.Reference {
+	ctx := context.Background()
+	var all []*reference.Reference
+	var holders []*keyholder
+	for n := range 2 {
+		holders = append(holders, &keyholder{treetest.NewSigner(byte(n + 1)), map[reference.Slot]*reference.Reference{}})
+	}
+	for i := range rapid.IntRange(1, 20).Draw(t, "steps") {
+		k := rapid.SampledFrom(holders).Draw(t, "who")
+		switch rapid.IntRange(0, 9).Draw(t, "what") {
+		case 0:
+			holders = append(holders, k.stolen())
+		case 1, 2:
+			if k.Epoch() > 2 {
+				continue
+			}
+			if rapid.Bool().Draw(t, "forget") { // does not count any more
+				for slot := range k.known {
+					delete(k.known, slot)
+					break
+				}
+			}
+			last := slices.SortedFunc(maps.Values(k.known), func(a, b *reference.Reference) int { return slices.Compare(a.Signature, b.Signature) })
+			r, err := k.Rotate(ctx, blocks, last...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, r)
+		default:
+			f := treetest.Shared("root/" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "directory"))
+			slot := reference.Slot{Directory: f.ID(), Author: k.ID()}
+			r, err := k.Layer(ctx, blocks, f, k.known[slot], uint64(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.known[slot] = r
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// expectRotated returns the state that follows from all references by the rules, read naively.
+func expectRotated(t *rapid.T, blocks *store.Overlay, all []*reference.Reference) cid.Cid {
+	ctx := context.Background()
+	s := state.Open(blocks, cid.Undef)
+	set := func(slot reference.Slot, v state.Value) {
+		if err := s.Set(ctx, slot, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	byAuthor := map[cid.Cid][]*reference.Reference{}
+	for _, r := range all {
+		byAuthor[r.Owner.Cid] = append(byAuthor[r.Owner.Cid], r)
+	}
+	for author, refs := range byAuthor {
+		rotations := map[uint64][]*reference.Reference{} // by epoch, those that differ
+		epoch, forked := uint64(0), false
+		for _, r := range refs {
+			if r.Policy == reference.RotationPolicy {
+				same := func(o *reference.Reference) bool { return slices.Equal(o.NextSignature, r.NextSignature) }
+				if !slices.ContainsFunc(rotations[r.Epoch], same) {
+					rotations[r.Epoch] = append(rotations[r.Epoch], r)
+				}
+				epoch = max(epoch, r.Epoch+1)
+				forked = forked || len(rotations[r.Epoch]) > 1
+			}
+		}
+		if forked {
+			r := rotations[0]
+			for e := uint64(0); len(r) < 1; e++ {
+				r = rotations[e]
+			}
+			set(reference.RotationSlot(author), state.Value{Fork: &state.Fork{Directory: r[0].Founding(), Owner: r[0].Owner}})
+			continue
+		}
+		values := map[reference.Slot]state.Value{}
+		if epoch > 0 {
+			rotation := rotations[epoch-1][0]
+			set(rotation.Slot(), state.Value{Reference: rotation})
+			err := rotation.EachLast(ctx, blocks, func(r *reference.Reference) error {
+				values[r.Slot()] = state.Value{Reference: r}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range refs {
+			if r.Policy == reference.RotationPolicy || r.Epoch != epoch {
+				continue
+			}
+			slot := r.Slot()
+			old := values[slot]
+			switch {
+			case old.Fork != nil:
+			case old.Reference == nil || old.Reference.Epoch < epoch:
+				values[slot] = state.Value{Reference: r}
+			default:
+				order, err := reference.Compare(ctx, blocks, old.Reference, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch order {
+				case reference.Newer:
+					values[slot] = state.Value{Reference: r}
+				case reference.Forked:
+					values[slot] = state.Value{Fork: &state.Fork{Directory: *r.Directory, Owner: r.Owner, Epoch: epoch}}
+				}
+			}
+		}
+		for slot, v := range values {
+			set(slot, v)
+		}
+	}
+	c, err := s.Flush(ctx, blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestRotationsConverge delivers references of identities whose keys rotate, and of thieves with
+// old keys, in any order: all replicas end with the state that the rules say.
+func TestRotationsConverge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		blocks := store.NewOverlay(store.NewMemory())
+		all := drawRotating(t, blocks)
+		want := expectRotated(t, blocks, all)
+		replicas := []*replica{newReplica(t, blocks), newReplica(t, blocks)}
+		for _, r := range replicas {
+			r.offer() // an empty state is one as well
+			for _, ref := range rapid.Permutation(all).Draw(t, "order") {
+				r.offer(ref)
+				if rapid.IntRange(0, 5).Draw(t, "merge") == 0 {
+					r.merge(rapid.SampledFrom(replicas).Draw(t, "from"))
+				}
+			}
+		}
+		for i, r := range replicas {
+			if !r.root.Equals(want) {
+				t.Fatalf("replica %d: %s, and the rules say %s", i, describe(r), describeState(r, want))
+			}
+			if c := r.merge(replicas[1-i]); slices.ContainsFunc(c, changed) {
+				t.Fatalf("merged again, and it changed: %+v", c)
+			}
+		}
+	})
+}
+
+func describe(r *replica) map[string]string { return describeState(r, r.root) }
+
+func describeState(r *replica, root cid.Cid) map[string]string {
+	found := map[string]string{}
+	err := state.Open(r.blocks, root).Each(context.Background(), func(slot reference.Slot, v state.Value) error {
+		name := slot.Author.String()[50:]
+		switch {
+		case v.Fork != nil:
+			found[name+" "+v.Fork.Directory.Path] = "forked"
+		default:
+			found[name+" "+v.Reference.Founding().Path] = string(rune('0'+v.Reference.Epoch)) + "/" + string(rune('0'+v.Reference.Sequence))
+		}
+		return nil
+	})
+	r.must(err)
+	return found
+}
+
+// TestOldKeyIsNothingWorth plays a theft: what the thief signed before the rotation and it does not
+// name goes, and what they sign after it is refused.
+func TestOldKeyIsNothingWorth(t *testing.T) {
+	ctx := t.Context()
+	blocks := store.NewOverlay(store.NewMemory())
+	forum, other := treetest.Shared("root/forum"), treetest.Shared("root/other")
+	owner := treetest.NewSigner(1)
+	thief := *owner
+	layer := func(s *treetest.Signer, f reference.Founding, previous *reference.Reference, time uint64) *reference.Reference {
+		r, err := s.Layer(ctx, blocks, f, previous, time)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first := layer(owner, forum, nil, 1)
+	stolen := layer(&thief, forum, first, 2)
+	elsewhere := layer(&thief, other, nil, 3)
+	r := newReplica(t, blocks)
+	r.offer(first, stolen, elsewhere)
+	rotation, err := owner.Rotate(ctx, blocks, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := r.offer(rotation)
+	outcomes := map[state.Outcome]int{}
+	for _, c := range changes {
+		outcomes[c.Outcome]++
+	}
+	if outcomes[state.New] != 1 || outcomes[state.Newer] != 1 || outcomes[state.Revoked] != 1 {
+		t.Errorf("the rotation did %v", outcomes)
+	}
+	if v := r.get(first.Slot()); v.Reference == nil || v.Reference.Sequence != 1 {
+		t.Errorf("after the rotation the slot holds %+v", v)
+	}
+	for why, ref := range map[string]*reference.Reference{"known": stolen, "another slot": elsewhere, "new": layer(&thief, forum, stolen, 4)} {
+		if c := r.offerOnly(ref); c.Outcome != state.RefusedKey || !errors.Is(c.Err, reference.ErrOldKey) {
+			t.Errorf("%s: %+v", why, c)
+		}
+	}
+	next := layer(owner, forum, first, 5)
+	if c := r.offer(next); c[len(c)-1].Outcome != state.Newer {
+		t.Errorf("with the new key: %+v", c)
+	}
+	// Without the new key no rotation: the thief cannot make another one of it.
+	forged := *rotation
+	forged.Last = nil
+	if err := forged.Sign(&thief, thief.Chain); err != nil {
+		t.Fatal(err)
+	}
+	if c := r.offerOnly(&forged); c.Outcome != state.RefusedSignature {
+		t.Errorf("a rotation that only the old key has signed: %+v", c)
+	}
+	// What does not continue the reference that the rotation names is refused by everyone.
+	astray := layer(owner, forum, nil, 6)
+	if c := r.offerOnly(astray); c.Outcome != state.RefusedForm {
+		t.Errorf("a reference that goes on from nothing: %+v", c)
+	}
+}
