@@ -148,6 +148,9 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 	if err := m.join(ctx); err != nil {
 		return err
 	}
+	if err := m.nodeForks(ctx); err != nil {
+		return err
+	}
 	unread := m.unread()
 	if unread == nil {
 		m.tx.SetMerged(node.Owner.Cid, c)

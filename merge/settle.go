@@ -166,16 +166,3 @@ func (m *merger) check(ctx context.Context, known, ref *reference.Reference) err
 func layerOf(ref *reference.Reference) shared.Layer {
 	return shared.Layer{Files: ref.Content.Target(), Marks: ref.Marks.Target()}
 }
-
-func (m *merger) recordFork(ctx context.Context, change *state.Change) error {
-	mark, err := m.tx.Mark(ctx, change.Slot)
-	if err != nil {
-		return err
-	}
-	if change.Proof != nil {
-		mark.Proof = change.Proof
-		mark.ForkedFrom = max(mark.ForkedFrom, change.Proof.A.Epoch+1)
-	}
-	m.tx.SetMark(change.Slot, mark)
-	return nil
-}

@@ -105,17 +105,34 @@ func (r *Repo) attempt(ctx context.Context, command string, base store.Getter, f
 	if err != nil {
 		return err
 	}
-	if err := fn(ctx, tx); err != nil {
+	kept := new(keptError)
+	if err := fn(ctx, tx); err != nil && !errors.As(err, &kept) {
 		return err
 	}
+	if err := tx.write(ctx, command, overlay, before); err != nil {
+		return err
+	}
+	return kept.error
+}
+
+// Keep returns err for a function given to Update that fails, and still wants committed what it
+// has learnt, such as the proof of a fork.
+func Keep(err error) error { return &keptError{err} }
+
+type keptError struct{ error }
+
+func (e *keptError) Unwrap() error { return e.error }
+
+// write commits the transaction.
+func (tx *Tx) write(ctx context.Context, command string, overlay *store.Overlay, before Authors) error {
 	next, err := tx.finish(ctx, before)
 	if err != nil {
 		return err
 	}
-	if next.Equals(head.Cid) && tx.nothingElse() {
+	if next.Equals(tx.head.Cid) && tx.nothingElse() {
 		return nil
 	}
-	w := r.store.NewWriter()
+	w := tx.repo.store.NewWriter()
 	defer w.Close()
 	for _, b := range overlay.Pending() {
 		if err := w.Put(ctx, b); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"archivecache/dagcbor"
 	"archivecache/internal/sqlite"
 	"archivecache/tree/reference"
 	"archivecache/tree/state"
@@ -89,7 +88,7 @@ func writeMark(c *sqlite3.Conn, slot reference.Slot, m Mark) error {
 	}
 	var proof []byte
 	if m.Proof != nil {
-		if proof, err = dagcbor.Marshal(m.Proof); err != nil {
+		if proof, err = m.Proof.Encode(); err != nil {
 			return err
 		}
 	}

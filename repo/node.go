@@ -221,7 +221,7 @@ func (tx *Tx) rankNode(ctx context.Context, node *reference.Reference) (isNew bo
 		case order == reference.Stale || order == reference.Incomplete && older:
 			return false, fmt.Errorf("%w: sequence %d, and %d is known", ErrOlder, node.Sequence, known.Sequence)
 		case order == reference.Forked:
-			return false, fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence)
+			return false, tx.forked(ctx, known, node, mark)
 		case order == reference.Same:
 			isNew = false
 			continue
@@ -242,6 +242,30 @@ func (tx *Tx) rankNode(ctx context.Context, node *reference.Reference) (isNew bo
 	return isNew, nil
 }
 
+// forked records that two nodes do not continue each other: no other node of that epoch is taken.
+func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark Mark) error {
+	mark.Proof = state.NewProof(known, node)
+	if err := mark.Proof.Gather(ctx, tx.Blocks); err != nil {
+		return err
+	}
+	mark.ForkedFrom = max(mark.ForkedFrom, node.Epoch+1)
+	tx.SetMark(node.Slot(), mark)
+	return Keep(fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence))
+}
+
+// RecordFork records the fork of an author's nodes that proof, which is verified, shows. It reports
+// whether that is news.
+func (tx *Tx) RecordFork(ctx context.Context, proof *state.Proof) (bool, error) {
+	slot := proof.A.Slot()
+	mark, err := tx.Mark(ctx, slot)
+	if err != nil || mark.ForkedFrom > proof.A.Epoch {
+		return false, err
+	}
+	mark.Proof, mark.ForkedFrom = proof, proof.A.Epoch+1
+	tx.SetMark(slot, mark)
+	return true, nil
+}
+
 // Settle checks the history of a node against the newest one of its author that was checked
 // before, now that the history can be read from the blocks of the commit.
 func (tx *Tx) Settle(ctx context.Context, node *reference.Reference) error {
@@ -250,11 +274,14 @@ func (tx *Tx) Settle(ctx context.Context, node *reference.Reference) error {
 	if err != nil {
 		return err
 	}
+	if mark.ForkedFrom > node.Epoch {
+		return ErrForked
+	}
 	if mark.Reference != nil {
 		order, err := reference.Compare(ctx, tx.Blocks, mark.Reference, node)
 		switch order {
 		case reference.Forked:
-			return fmt.Errorf("%w: sequences %d and %d", ErrForked, mark.Reference.Sequence, node.Sequence)
+			return tx.forked(ctx, mark.Reference, node, mark)
 		case reference.Incomplete:
 			return fmt.Errorf("%w: %w", ErrNoHistory, err)
 		case reference.Stale, reference.Same:

@@ -222,6 +222,7 @@ func (j *joiner) compare(ctx context.Context, change Change, mark Mark) error {
 		switch {
 		case order == reference.Forked:
 			change.Proof = NewProof(known, change.Offered)
+			_ = change.Proof.Gather(ctx, j.rules.Blocks) // if parts of the histories are missing, it is a fork still
 			return j.fork(ctx, change, forkOf(change.Offered).Epoch)
 		case order == reference.Stale:
 			j.add(change.with(Stale, nil))
@@ -278,7 +279,7 @@ func (j *joiner) offerFork(ctx context.Context, proof *Proof) error {
 		j.add(change.with(Same, nil))
 		return nil
 	}
-	if err := proof.verify(ctx, j.rules.Blocks, j.verifier); err != nil {
+	if err := proof.Verify(ctx, j.rules.Blocks); err != nil {
 		j.add(change.refused(RefusedProof, err))
 		return nil
 	}

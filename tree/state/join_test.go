@@ -346,7 +346,7 @@ func TestReportedForks(t *testing.T) {
 		liar.commit(s, nil)
 		if test.proof != nil {
 			m := merkle.NewMap(blocks, merkle.Split(reference.DirectoryKeySize), cid.Undef)
-			data, err := dagcbor.Marshal(test.proof)
+			data, err := test.proof.Encode()
 			if err != nil {
 				t.Fatal(err)
 			}

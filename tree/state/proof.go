@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"archivecache/dagcbor"
 	"archivecache/store"
@@ -16,17 +18,36 @@ import (
 
 // A Proof is two references that show that their author forked a directory: both are signed, have
 // the same slot and the same epoch, and neither continues the other. A node carries the proofs of
-// the forks in its state in a Merkle map from slots to {"a": {...}, "b": {...}}, where a is the
-// one whose encoding is the lower one.
+// the forks in its state in a Merkle map from slots to
+//
+//	{"a": bytes, "b": bytes, "blocks": [bytes, ...]}
+//
+// where a is the one whose encoding is the lower one, and blocks are what has to be read to see the
+// fork: the identity document, rotations, and parts of the two histories. All of that is bytes, so
+// that nothing hangs from a proof that somebody would have to have.
 type Proof struct {
-	A *reference.Reference `cbor:"a"`
-	B *reference.Reference `cbor:"b"`
+	A, B   *reference.Reference
+	Blocks [][]byte
 }
+
+// proofDoc is a Proof as it is encoded.
+type proofDoc struct {
+	A      []byte   `cbor:"a"`
+	B      []byte   `cbor:"b"`
+	Blocks [][]byte `cbor:"blocks,omitempty"`
+}
+
+// Bounds of the blocks of a proof.
+const (
+	MaxProofBlocks = 64
+	MaxProofBytes  = 1 << 20
+)
 
 // ErrNoProof is a fork that is reported without a proof that holds.
 var ErrNoProof = errors.New("no proof of the fork")
 
-// NewProof returns the proof made of two references, in the order that the format wants.
+// NewProof returns the proof made of two references, in the order that the format wants, and
+// without blocks.
 func NewProof(a, b *reference.Reference) *Proof {
 	ea, _ := a.Encode()
 	eb, _ := b.Encode()
@@ -36,12 +57,65 @@ func NewProof(a, b *reference.Reference) *Proof {
 	return &Proof{A: a, B: b}
 }
 
-// Verify checks that p proves a fork. The identity document and the history are read from blocks.
-func (p *Proof) Verify(ctx context.Context, blocks store.Getter) error {
-	return p.verify(ctx, blocks, reference.NewVerifier(blocks))
+// Gather verifies p and gives it the blocks that this takes.
+func (p *Proof) Gather(ctx context.Context, blocks store.Getter) error {
+	r := &recorder{Getter: blocks, read: map[string]bool{}}
+	if err := p.Verify(ctx, r); err != nil {
+		return err
+	}
+	p.Blocks = nil
+	for _, data := range slices.Sorted(maps.Keys(r.read)) {
+		p.Blocks = append(p.Blocks, []byte(data))
+	}
+	return p.checkBlocks()
 }
 
-func (p *Proof) verify(ctx context.Context, blocks store.Getter, verifier *reference.Verifier) error {
+func (p *Proof) checkBlocks() error {
+	size := 0
+	for i, data := range p.Blocks {
+		if size += len(data); i >= MaxProofBlocks || size > MaxProofBytes {
+			return fmt.Errorf("%w: more than %d blocks, or %d bytes of them", ErrNoProof, MaxProofBlocks, MaxProofBytes)
+		}
+	}
+	return nil
+}
+
+// A recorder notes what is read.
+type recorder struct {
+	store.Getter
+	read map[string]bool
+}
+
+// Get implements [store.Getter].
+func (r *recorder) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
+	data, err := r.Getter.Get(ctx, c)
+	if err == nil {
+		r.read[string(data)] = true
+	}
+	return data, err
+}
+
+// with returns blocks with those of p.
+func (p *Proof) with(ctx context.Context, blocks store.Getter) (store.Getter, error) {
+	if len(p.Blocks) == 0 {
+		return blocks, nil
+	}
+	own := store.NewOverlay(blocks)
+	for _, data := range p.Blocks {
+		if err := own.Put(ctx, store.NewBlock(cid.DagCBOR, data)); err != nil {
+			return nil, err
+		}
+	}
+	return own, nil
+}
+
+// Verify checks that p proves a fork. What is not among its blocks is read from the given ones.
+func (p *Proof) Verify(ctx context.Context, blocks store.Getter) error {
+	blocks, err := p.with(ctx, blocks)
+	if err != nil {
+		return err
+	}
+	verifier := reference.NewVerifier(blocks)
 	sameEpoch := p.A.Epoch == p.B.Epoch && p.A.Rotation.Target() == p.B.Rotation.Target()
 	if p.A.Slot() != p.B.Slot() || !sameEpoch && p.A.Policy != reference.RotationPolicy {
 		return fmt.Errorf("%w: the two references are not of one directory, author and epoch", ErrNoProof)
@@ -88,29 +162,72 @@ func (p Proofs) get(ctx context.Context, slot reference.Slot) (*Proof, error) {
 	return DecodeProof(slot, data)
 }
 
+// MaxProofs is how many proofs Each reads: a node may say that it has any number.
+const MaxProofs = 10_000
+
+// Each calls fn for every proof, of which it has checked the form.
+func (p Proofs) Each(ctx context.Context, fn func(reference.Slot, *Proof) error) error {
+	n := 0
+	return p.m.Each(ctx, func(key []byte, data dagcbor.Raw) error {
+		slot, err := reference.ParseSlot(key)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrNoProof, err)
+		}
+		if n++; n > MaxProofs {
+			return fmt.Errorf("%w: more than %d proofs", ErrNoProof, MaxProofs)
+		}
+		proof, err := DecodeProof(slot, data)
+		if err != nil {
+			return err
+		}
+		return fn(slot, proof)
+	})
+}
+
 // DecodeProof reads a proof for slot. It checks the form only.
 func DecodeProof(slot reference.Slot, data []byte) (*Proof, error) {
-	var proof Proof
-	if err := dagcbor.Unmarshal(data, &proof); err != nil {
+	var doc proofDoc
+	if err := dagcbor.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoProof, err)
 	}
-	for _, r := range []*reference.Reference{proof.A, proof.B} {
-		if r == nil {
-			return nil, fmt.Errorf("%w: one reference is missing", ErrNoProof)
-		}
-		if err := r.Check(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrNoProof, err)
-		}
-		if r.Slot() != slot {
-			return nil, fmt.Errorf("%w: a reference of another directory or author", ErrNoProof)
-		}
+	var err error
+	proof := &Proof{Blocks: doc.Blocks}
+	if proof.A, err = decodeSide(slot, doc.A); err != nil {
+		return nil, err
 	}
-	return &proof, nil
+	if proof.B, err = decodeSide(slot, doc.B); err != nil {
+		return nil, err
+	}
+	return proof, proof.checkBlocks()
+}
+
+func decodeSide(slot reference.Slot, data []byte) (*reference.Reference, error) {
+	r, err := reference.Decode(data)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrNoProof, err)
+	case r.Slot() != slot:
+		return nil, fmt.Errorf("%w: a reference of another directory or author", ErrNoProof)
+	}
+	return r, nil
+}
+
+// Encode returns the encoding of p.
+func (p *Proof) Encode() ([]byte, error) {
+	a, err := p.A.Encode()
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.B.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return dagcbor.Marshal(proofDoc{a, b, p.Blocks})
 }
 
 // Add puts a proof into p.
 func (p Proofs) Add(ctx context.Context, proof *Proof) error {
-	data, err := dagcbor.Marshal(proof)
+	data, err := proof.Encode()
 	if err != nil {
 		return err
 	}
