@@ -10,11 +10,12 @@ import (
 
 const help = `usage: export-identity [-repo DIR] [-passphrase-fd N] PATH
 
-Export-identity writes the keys of the identity at PATH to standard output,
-encrypted with a passphrase. Who has both can sign as you: keep them apart. The
-backup is an age file; import-identity reads it, and so does age -d. The
-passphrase comes from a file descriptor, from $ARCHIVECACHE_PASSPHRASE, or from
-the terminal.
+Export-identity writes all keys that are here of the identity at PATH to standard
+output, encrypted with a passphrase. Who has both can sign as you: keep them
+apart. The backup is an age file; import-identity reads it, and so does age -d.
+The passphrase comes from a file descriptor, from $ARCHIVECACHE_PASSPHRASE, or
+from the terminal. After rotate-identity, make a new backup: an older one has
+not the keys that follow.
 
 Example:
 
