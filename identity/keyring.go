@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	// ErrNoKey is an identity whose private key is not in the key folder.
+	// ErrNoKey is an identity whose private key, or that of an epoch, is not in the key folder.
 	ErrNoKey = errors.New("no private key here; bring it with import-identity, or take an identity of your own")
 	// ErrKeyExists is an identity whose private key is in the key folder already.
 	ErrKeyExists = errors.New("the private key is here already")
