@@ -14,6 +14,7 @@ import (
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
 	"archivecache/tree/shared"
+	"archivecache/tree/state"
 	"archivecache/unixfs"
 
 	"github.com/ipfs/go-cid"
@@ -102,6 +103,7 @@ type Info struct {
 	Size     uint64       `json:"size,omitempty"`    // bytes of a file
 	ID       string       `json:"id,omitempty"`      // directory id, or of an identity its id
 	Key      string       `json:"key,omitempty"`     // of an identity, as did:key
+	Epoch    uint64       `json:"epoch,omitempty"`   // how often the key of an identity, or of what is signed, was rotated
 	Owner    string       `json:"owner,omitempty"`
 	Sequence uint64       `json:"sequence,omitempty"`
 	Time     string       `json:"time,omitempty"` // as the owner claims
@@ -116,6 +118,7 @@ type Info struct {
 // AuthorInfo is what one author has signed of a shared directory.
 type AuthorInfo struct {
 	Author   string `json:"author"`
+	Epoch    uint64 `json:"epoch,omitempty"`
 	Sequence uint64 `json:"sequence,omitempty"`
 	Time     string `json:"time,omitempty"`
 	Draft    bool   `json:"draft,omitempty"`
@@ -141,11 +144,25 @@ func (r *Repo) Info(ctx context.Context, t *tree.Tree, thing *tree.Thing) (Info,
 		if err != nil {
 			return info, err
 		}
-		info.ID, info.Key = doc.ID().String(), identity.DIDKey(doc.Public())
+		return info, r.infoIdentity(ctx, doc.ID(), &info)
 	case thing.Entry.Policy == tree.ValuePolicy:
 		info.Size = uint64(len(thing.Entry.Value))
 	}
 	return info, nil
+}
+
+// infoIdentity sets the key that counts by now.
+func (r *Repo) infoIdentity(ctx context.Context, id cid.Cid, info *Info) error {
+	info.ID = id.String()
+	chain, err := r.Chain(ctx, id)
+	if errors.Is(err, state.ErrIdentityForked) {
+		info.Forked = true
+		return nil
+	}
+	if err == nil {
+		info.Key, info.Epoch = identity.DIDKey(chain.Key()), chain.Epoch()
+	}
+	return err
 }
 
 func infoBelowRoot(ctx context.Context, t *tree.Tree, thing *tree.Thing, info *Info) error {
@@ -190,13 +207,13 @@ func statContent(ctx context.Context, t *tree.Tree, e unixfs.Entry) (unixfs.Info
 }
 
 func (i *Info) signed(ref *reference.Reference) {
-	i.Owner, i.Sequence, i.Time = ref.Owner.String(), ref.Sequence, claimed(ref)
+	i.Owner, i.Epoch, i.Sequence, i.Time = ref.Owner.String(), ref.Epoch, ref.Sequence, claimed(ref)
 }
 
 func authorInfo(p tree.Part) AuthorInfo {
 	a := AuthorInfo{Author: p.Author.String(), Draft: p.Draft != nil, Forked: p.Fork != nil}
 	if p.Reference != nil {
-		a.Sequence, a.Time = p.Reference.Sequence, claimed(p.Reference)
+		a.Epoch, a.Sequence, a.Time = p.Reference.Epoch, p.Reference.Sequence, claimed(p.Reference)
 	}
 	return a
 }
@@ -225,6 +242,9 @@ func (i Info) Lines() [][2]string {
 	add("id", i.ID)
 	add("key", i.Key)
 	add("owner", i.Owner)
+	if i.Epoch > 0 {
+		add("epoch", strconv.FormatUint(i.Epoch, 10))
+	}
 	if i.Sequence > 0 {
 		add("sequence", strconv.FormatUint(i.Sequence, 10))
 	}
@@ -248,6 +268,9 @@ func (i Info) Lines() [][2]string {
 
 func (a AuthorInfo) text() string {
 	text := a.Author
+	if a.Epoch > 0 {
+		text += fmt.Sprintf(", epoch %d", a.Epoch)
+	}
 	if a.Sequence > 0 {
 		text += fmt.Sprintf(", sequence %d, %s", a.Sequence, a.Time)
 	}

@@ -38,16 +38,6 @@ func (tx *Tx) signer(ctx context.Context, keys Keys) (reference.Signer, referenc
 	return key, chain, err
 }
 
-// Epoch returns the epoch in which the identity signs.
-func (tx *Tx) Epoch(ctx context.Context, id cid.Cid) (uint64, error) {
-	root, err := tx.EditRoot(ctx)
-	if err != nil {
-		return 0, err
-	}
-	chain, err := root.Chain(ctx, id, tx.StateMark)
-	return chain.Epoch(), err
-}
-
 // A Rotation is how Rotate is to be done.
 type Rotation struct {
 	// AsOf is the entry of the log after which the references that count stood in root; 0 is now.
@@ -159,4 +149,20 @@ func (tx *Tx) rootAfter(ctx context.Context, entry int64) (*tree.Root, error) {
 		return nil, fmt.Errorf("entry %d: %w", entry, ErrNoEntry)
 	}
 	return tree.OpenRoot(ctx, tx.Blocks, entries[0].Root)
+}
+
+// Chain returns the keys of an author up to the epoch that counts by now, as far as is known here.
+func (r *Repo) Chain(ctx context.Context, id cid.Cid) (reference.Chain, error) {
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return reference.Chain{}, err
+	}
+	root, err := t.Root(ctx)
+	if err != nil {
+		return reference.Chain{}, err
+	}
+	return root.Chain(ctx, id, func(ctx context.Context, slot reference.Slot) (state.Mark, error) {
+		m, err := r.Mark(ctx, slot)
+		return m.Mark, err
+	})
 }

@@ -120,7 +120,10 @@ func (r *Reporter) Report(report merge.Report, err error) {
 func (r *Reporter) change(c state.Change) {
 	line := changeLine{Outcome: string(c.Outcome), Author: c.Slot.Author.String()}
 	if ref := newestOf(c); ref != nil {
-		line.Path, line.Sequence = ref.Path, ref.Sequence
+		line.Path, line.Sequence = ref.Founding().Path, ref.Sequence
+		if ref.Path != "" {
+			line.Path = ref.Path
+		}
 	}
 	if c.Err != nil {
 		line.Error = c.Err.Error()

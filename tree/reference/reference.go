@@ -56,7 +56,8 @@
 //
 //	.next_key        32 bytes: the public key of the next epoch
 //	.next            32 bytes: the SHA-256 of the public key of the epoch after that
-//	.last            link: a Merkle map from slots to the last references that count, as bytes
+//	.last            link: a Merkle map from slots to the last references that count, each as
+//	                 {"place": how many precede it, "reference": bytes}
 //	.next_signature  64 bytes: by .next_key, over every field but itself
 //
 // The key of the next epoch is the one to which the identity document, or the rotation before, has

@@ -203,9 +203,21 @@ func (r *Reference) builtOn(ctx context.Context, blocks store.Getter, low *Refer
 
 var lastPosition = merkle.Split(DirectoryKeySize)
 
+// A Last is a last reference that counts, as a rotation names it.
+type Last struct {
+	*Reference
+	Place uint64 // how many references precede it
+}
+
+// lastDoc is a Last as it is encoded: as bytes, so that what it points to does not hang from the
+// rotation for ever.
+type lastDoc struct {
+	Place     uint64 `cbor:"place"`
+	Reference []byte `cbor:"reference"`
+}
+
 // MakeLast writes the map of the last references that count, and returns what a rotation has in
-// .last; nil if there are none. They are there as bytes, so that what they point to does not hang
-// from the rotation for ever.
+// .last; nil if there are none.
 func MakeLast(ctx context.Context, blocks store.Blocks, last []*Reference) (*dagcbor.Link, error) {
 	m := merkle.NewMap(blocks, lastPosition, cid.Undef)
 	for _, r := range last {
@@ -213,7 +225,11 @@ func MakeLast(ctx context.Context, blocks store.Blocks, last []*Reference) (*dag
 		if err != nil {
 			return nil, err
 		}
-		if data, err = dagcbor.Marshal(data); err != nil {
+		place, err := r.position(ctx, blocks)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = dagcbor.Marshal(lastDoc{place, data}); err != nil {
 			return nil, err
 		}
 		if err := m.Set(ctx, r.Slot().Key(), data); err != nil {
@@ -228,7 +244,7 @@ func MakeLast(ctx context.Context, blocks store.Blocks, last []*Reference) (*dag
 }
 
 // LastOf returns the reference that the rotation r names for a slot; nil if it names none.
-func (r *Reference) LastOf(ctx context.Context, blocks store.Getter, slot Slot) (*Reference, error) {
+func (r *Reference) LastOf(ctx context.Context, blocks store.Getter, slot Slot) (*Last, error) {
 	if r.Last == nil {
 		return nil, nil
 	}
@@ -240,7 +256,7 @@ func (r *Reference) LastOf(ctx context.Context, blocks store.Getter, slot Slot) 
 }
 
 // EachLast calls fn for every reference that the rotation r names.
-func (r *Reference) EachLast(ctx context.Context, blocks store.Getter, fn func(*Reference) error) error {
+func (r *Reference) EachLast(ctx context.Context, blocks store.Getter, fn func(*Last) error) error {
 	if r.Last == nil {
 		return nil
 	}
@@ -257,19 +273,19 @@ func (r *Reference) EachLast(ctx context.Context, blocks store.Getter, fn func(*
 	})
 }
 
-func (r *Reference) decodeLast(slot Slot, data dagcbor.Raw) (*Reference, error) {
-	var encoded []byte
-	if err := dagcbor.Unmarshal(data, &encoded); err != nil {
+func (r *Reference) decodeLast(slot Slot, data dagcbor.Raw) (*Last, error) {
+	var doc lastDoc
+	if err := dagcbor.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("%w: .last: %w", ErrMalformed, err)
 	}
-	last, err := Decode(encoded)
+	last, err := Decode(doc.Reference)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: .last: %w", ErrMalformed, err)
 	case last.Slot() != slot || !last.Owner.Equals(r.Owner.Cid) || last.Epoch > r.Epoch || last.Directory == nil:
 		return nil, fmt.Errorf("%w: .last names what is not a reference of that slot and of an epoch before", ErrMalformed)
 	}
-	return last, nil
+	return &Last{last, doc.Place}, nil
 }
 
 // Continues checks that r, a reference of a directory, continues what its rotation names for the
@@ -287,16 +303,12 @@ func (r *Reference) Continues(ctx context.Context, blocks store.Getter, chain Ch
 	if err != nil {
 		return err
 	}
-	place, err := last.position(ctx, blocks)
-	if err != nil {
-		return err
-	}
 	log, err := r.Log(ctx, blocks)
 	if err != nil {
 		return err
 	}
-	if place < log.Length {
-		at, err := log.At(ctx, blocks, place)
+	if last.Place < log.Length {
+		at, err := log.At(ctx, blocks, last.Place)
 		if err != nil || bytes.Equal(at, hash) {
 			return err
 		}

@@ -35,7 +35,29 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 	if err := j.limit(ctx); err != nil {
 		return nil, err
 	}
-	return append(j.changes, in.left()...), nil
+	return append(oneEach(j.changes), in.left()...), nil
+}
+
+// oneEach returns the changes with those of one slot made into one: what a rotation names may be
+// replaced at once by what was signed after it.
+func oneEach(changes []Change) []Change {
+	last := map[reference.Slot]int{}
+	var all []Change
+	for _, c := range changes {
+		i, ok := last[c.Slot]
+		switch {
+		case !ok:
+			last[c.Slot] = len(all)
+			all = append(all, c)
+		case c.Outcome.Changes() && all[i].Outcome.Changes():
+			c.Old = all[i].Old
+			all[i] = c
+		case c.Outcome.Changes() || c.Outcome.Refuses():
+			last[c.Slot] = len(all)
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // settled returns the root of s, which must not have edits; undefined if s is empty, whose block

@@ -101,7 +101,7 @@ func (j *joiner) old(ctx context.Context, change Change, rotation *reference.Ref
 	}
 	order := reference.Forked
 	if last != nil {
-		if order, err = reference.Compare(ctx, j.rules.Blocks, last, change.Offered); err != nil && order != reference.Incomplete {
+		if order, err = reference.Compare(ctx, j.rules.Blocks, last.Reference, change.Offered); err != nil && order != reference.Incomplete {
 			return err
 		}
 	}
@@ -131,12 +131,12 @@ func (j *joiner) rotate(ctx context.Context, change Change) error {
 		return ctx.Err()
 	}
 	last := map[reference.Slot]*reference.Reference{}
-	err := rotation.EachLast(ctx, j.rules.Blocks, func(r *reference.Reference) error {
-		last[r.Slot()] = r
+	err := rotation.EachLast(ctx, j.rules.Blocks, func(r *reference.Last) error {
+		last[r.Slot()] = r.Reference
 		if len(last) > MaxDirectories {
 			return fmt.Errorf("%w: a rotation that names more than %d directories", reference.ErrMalformed, MaxDirectories)
 		}
-		return j.verifier.Verify(ctx, r)
+		return j.verifier.Verify(ctx, r.Reference)
 	})
 	if err != nil {
 		j.add(change.refused(RefusedForm, err))

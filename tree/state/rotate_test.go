@@ -109,8 +109,8 @@ func expectRotated(t *rapid.T, blocks *store.Overlay, all []*reference.Reference
 		if epoch > 0 {
 			rotation := rotations[epoch-1][0]
 			set(rotation.Slot(), state.Value{Reference: rotation})
-			err := rotation.EachLast(ctx, blocks, func(r *reference.Reference) error {
-				values[r.Slot()] = state.Value{Reference: r}
+			err := rotation.EachLast(ctx, blocks, func(r *reference.Last) error {
+				values[r.Slot()] = state.Value{Reference: r.Reference}
 				return nil
 			})
 			if err != nil {

@@ -1,0 +1,219 @@
+// Rotate-identity replaces the key of an identity by the next one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"archivecache/identity"
+	"archivecache/internal/cli"
+	"archivecache/internal/local"
+	"archivecache/internal/passphrase"
+	"archivecache/repo"
+	"archivecache/tree/path"
+
+	"github.com/ipfs/go-cid"
+)
+
+const help = `usage: rotate-identity [-repo DIR] [-as-of N] [-drop] [-next FILE] [-next-out FILE] PATH IDENTITY
+
+Rotate-identity replaces the key of the identity at the path IDENTITY by the
+next one, to which the identity has committed from the start, and publishes that
+with a new node at PATH, as new-node does. The id stays, and friends learn of it
+through any merge. Do it when somebody else may have the key, and when something
+of yours is forked: what the old key has signed counts from then on only as far
+as it stands in root now. Nothing else that it signs is accepted by anybody who
+knows of the rotation.
+
+With -as-of, what stood in root after entry N of the log counts, from before the
+thief was at work: log lists the entries. If the identity has published from
+elsewhere and that is not merged here, merge it first, or give -drop if it was
+not you.
+
+If the next key was kept elsewhere (new-identity -next), name its file with
+-next; it is not changed, and not needed any more then. The key after that is
+kept in the folder keys, or with -next-out in a new FILE and nowhere else.
+
+Example:
+
+  $ rotate-identity node identities/me
+  $ message-read-reference node | add-node-from-message -repo "$OTHER"
+`
+
+func main() { local.Main(help, run) }
+
+// options are the options of the command.
+type options struct {
+	how           repo.Rotation
+	next, nextOut string
+	words         *passphrase.Source
+}
+
+func run(ctx context.Context, env *local.Env) error {
+	var o options
+	env.Flags.Int64Var(&o.how.AsOf, "as-of", 0, "what counts is what stood in root after entry `N` of the log")
+	env.Flags.BoolVar(&o.how.Drop, "drop", false, "what was published elsewhere and is not merged here shall not count")
+	env.Flags.StringVar(&o.next, "next", "", "the `FILE` with the next key, if it was kept elsewhere")
+	env.Flags.StringVar(&o.nextOut, "next-out", "", "keep the key after the next one in the new `FILE`, and nowhere else")
+	words := env.PassphraseFlag()
+	args, err := env.Parse(2, 2)
+	if err != nil {
+		return err
+	}
+	o.words = words()
+	p, err := local.Path(args[0])
+	if err != nil {
+		return err
+	}
+	if err := repo.CheckNodePath(p); err != nil {
+		return err
+	}
+	r, err := env.Repo()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := r.Author(ctx, t, args[1])
+	if err != nil {
+		return err
+	}
+	return rotate(ctx, env, r, id, p, o)
+}
+
+// rotate prepares the keys, so that they serve before and after, commits, and takes the old key
+// away. Killed in between it can be done again.
+func rotate(ctx context.Context, env *local.Env, r *repo.Repo, id cid.Cid, p path.Path, o options) error {
+	ask := identity.Once(func(identity.ID) ([]byte, error) { return o.words.Ask("the key of " + id.String()) })
+	chain, err := r.Chain(ctx, id)
+	if err != nil {
+		return err
+	}
+	epoch := chain.Epoch()
+	secret, err := prepare(r.Keys(), id, ask, epoch, o)
+	if err != nil {
+		return err
+	}
+	var done repo.Rotated
+	var published repo.Publication
+	err = r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+		if done, err = tx.Rotate(ctx, secret, o.how); err != nil {
+			return err
+		}
+		published, err = tx.Publish(ctx, secret, p, nil)
+		return err
+	})
+	if err != nil {
+		return explain(err)
+	}
+	_, err = r.Keys().Update(id, ask, func(s *identity.Secret) (*identity.Secret, error) { return s.From(epoch + 1), nil })
+	if err != nil {
+		return fmt.Errorf("the identity has its new key, and the old one could not be deleted: %w", err)
+	}
+	report(env, done, published)
+	return nil
+}
+
+// prepare returns the secret with the next key and the one after, which are in the key folder, or
+// in the file for it, when it returns.
+func prepare(keys *identity.Keyring, id cid.Cid, ask identity.Ask, epoch uint64, o options) (*identity.Secret, error) {
+	var away *identity.Secret
+	if o.next != "" {
+		var err error
+		if away, err = readKeys(o.next, o.words); err != nil {
+			return nil, err
+		}
+	}
+	var all *identity.Secret
+	_, err := keys.Update(id, ask, func(s *identity.Secret) (kept *identity.Secret, err error) {
+		if all, err = grow(s, away, epoch, o); err != nil {
+			return nil, err
+		}
+		kept = all
+		if o.nextOut != "" {
+			kept, _ = all.Split(epoch + 2)
+		}
+		return kept, nil
+	})
+	return all, err
+}
+
+// grow returns s with the next key, and the one after.
+func grow(s, away *identity.Secret, epoch uint64, o options) (*identity.Secret, error) {
+	var err error
+	if away != nil {
+		if s, err = s.With(away); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.next, err)
+		}
+	}
+	if _, err := s.At(epoch + 1); err != nil {
+		return nil, err
+	}
+	if o.nextOut != "" {
+		return growInto(s, epoch, o)
+	}
+	if _, err := s.At(epoch + 2); err == nil {
+		return s, nil // a rotation before was killed
+	}
+	return s.Grow()
+}
+
+// growInto is grow with the last key in a file of its own.
+func growInto(s *identity.Secret, epoch uint64, o options) (*identity.Secret, error) {
+	if _, err := os.Lstat(o.nextOut); !errors.Is(err, fs.ErrNotExist) {
+		before, err := readKeys(o.nextOut, o.words) // of a rotation that was killed
+		if err != nil {
+			return nil, err
+		}
+		if s, err = s.With(before); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.nextOut, err)
+		}
+		_, err = before.At(epoch + 2)
+		return s, err
+	}
+	s, err := s.Grow()
+	if err != nil {
+		return nil, err
+	}
+	_, last := s.Split(epoch + 2)
+	return s, identity.WriteFile(o.nextOut, last, nil)
+}
+
+func readKeys(name string, words *passphrase.Source) (*identity.Secret, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return identity.Import(f, func(identity.ID) ([]byte, error) { return words.Ask(name) })
+}
+
+func report(env *local.Env, done repo.Rotated, published repo.Publication) {
+	for _, c := range done.Changes {
+		switch {
+		case c.Offered == done.Reference:
+		case c.Offered == nil && c.Old != nil:
+			env.Say("%s: nothing of it counts any more", c.Old.Path)
+		case c.Offered != nil:
+			env.Say("%s: sequence %d of epoch %d counts", c.Offered.Path, c.Offered.Sequence, c.Offered.Epoch)
+		}
+	}
+	for _, ref := range published.Signed {
+		env.Say("signed %s, sequence %d", ref.Path, ref.Sequence)
+	}
+	env.Say("%s signs with its key of epoch %d: %s", done.Reference.Owner, done.Reference.Epoch+1, identity.DIDKey(done.Reference.NextKey))
+	env.Say("node %d of %s; send it to your friends, and make a new backup: export-identity", published.Node.Sequence, published.Node.Owner)
+}
+
+func explain(err error) error {
+	if errors.Is(err, repo.ErrElsewhere) {
+		return cli.WithHint(err, "merge it if it was you; if not, give -drop, and see -as-of")
+	}
+	return err
+}
