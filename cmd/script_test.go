@@ -89,6 +89,7 @@ var words = map[string]func(*testscript.TestScript, bool, []string){
 	"refused": status(1, true),
 	"usage":   status(2, true),
 	"partly":  status(3, false),
+	"braked":  status(4, true),
 	"people":  people,
 	"friends": friends,
 	"publish": publish,

@@ -5,6 +5,9 @@
 // signed into the state of the own root (package tree/state has the rules), makes the content of
 // what is new present, and computes the view. A reference whose content nobody has is left for
 // the next time, and so is one whose history cannot be read; the others are merged.
+//
+// A merge that would hide much of a shared directory stops before it commits: see [BrakeError]. A
+// dry run does all of a merge but the commit; what it fetches goes away with it.
 package merge
 
 import (
@@ -17,6 +20,7 @@ import (
 	"archivecache/tree"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
+	"archivecache/tree/shared"
 	"archivecache/tree/state"
 
 	"github.com/ipfs/go-cid"
@@ -31,17 +35,29 @@ type Options struct {
 	Progress     func(exchange.Stats)
 	Address      func(exchange.Source)      // is told of each address before it is used; may be nil
 	Ignored      func(text string, e error) // is told of each address that is not used; may be nil
+
+	DryRun     bool // tell what a merge would do, and change nothing
+	LetThrough bool // no brake
+	Brake      *int // percent; nil is the setting of the repository
+
+	// Slot and Path, which may be nil, are told of each slot that was not the same and then of
+	// each path of the view that changed, after the commit.
+	Slot func(state.Change) error
+	Path func(shared.Change) error
 }
 
 // A Report says what a merge did.
 type Report struct {
 	Path    path.Path // of the node
 	Node    *reference.Reference
-	Changes []state.Change // what was not the same
+	Changes []state.Change               // what was not the same
+	Paths   map[shared.PathOutcome]int64 // how many paths of the view changed; only if Options.Path is set
+	Behind  []repo.Behind                // friends of whom the author of the node has seen more than is known here
 	Fetched exchange.Stats
 	Aside   []exchange.Attempt // sources that failed, and are not asked any more
 	Root    cid.Cid            // after it
 	Own     error              // what is wrong with a node of one's own that the author has seen; nil mostly
+	DryRun  bool
 }
 
 // Changed returns how many slots of the state the merge changed.
@@ -62,10 +78,14 @@ func (r Report) count(is func(state.Outcome) bool) int {
 	return n
 }
 
+// errDryRun ends a commit that is not to be made.
+var errDryRun = errors.New("dry run")
+
 // Node merges the root of the node that stands at a path such as nodes/ID into the root of r. If
-// all that is new in it cannot be had, the error says why, and nothing is committed.
+// all that is new in it cannot be had, the error says why, and nothing is committed; nor is
+// anything after a [BrakeError].
 func Node(ctx context.Context, r *repo.Repo, command string, at path.Path, opt Options) (Report, error) {
-	report := Report{Path: at}
+	report := Report{Path: at, DryRun: opt.DryRun, Paths: map[shared.PathOutcome]int64{}}
 	t, err := r.Tree(ctx)
 	if err != nil {
 		return report, err
@@ -80,176 +100,48 @@ func Node(ctx context.Context, r *repo.Repo, command string, at path.Path, opt O
 	if report.Node, err = tree.ReadNode(ctx, t.Blocks, e); err != nil {
 		return report, err
 	}
-	f := exchange.NewFetcher(r.Store(), append(Sources(report.Node, opt), opt.Gateways...), opt.Fetch)
-	defer f.Close()
-	m := merger{fetcher: f, opt: opt, report: &report}
-	err = r.UpdateOver(ctx, command, f, func(ctx context.Context, tx *repo.Tx) error {
-		m.tx = tx
-		return m.node(ctx, e.Link.Target())
-	})
-	report.Fetched, report.Aside = f.Stats(), f.Aside()
-	if err == nil {
-		err = m.failure
-	} else {
-		err = errors.Join(err, f.Commit(context.WithoutCancel(ctx))) // so that the next try goes on from here
-	}
+	m := merger{opt: opt, report: &report}
+	err = m.run(ctx, r, command, e.Link.Target())
 	return report, err
 }
 
-// Sources returns where a node says that its blocks are.
-func Sources(node *reference.Reference, opt Options) []exchange.Source {
-	var sources []exchange.Source
-	for _, text := range node.Addresses {
-		a, err := exchange.ParseAddress(text)
-		if errors.Is(err, exchange.ErrScheme) {
-			continue // for another way than HTTP
-		}
-		if err == nil {
-			err = opt.Fetch.Policy.Check(a)
+// run merges the node c, which report.Node is, and tells what it did.
+func (m *merger) run(ctx context.Context, r *repo.Repo, command string, c cid.Cid) (err error) {
+	base := r.Store()
+	if m.opt.DryRun {
+		aside := &scratch{Store: base}
+		defer func() { err = errors.Join(err, aside.Close()) }()
+		base = aside
+	}
+	f := exchange.NewFetcher(base, append(Sources(m.report.Node, m.opt), m.opt.Gateways...), m.opt.Fetch)
+	defer f.Close()
+	m.fetcher = f
+	var failed error
+	err = r.UpdateOver(ctx, command, f, func(ctx context.Context, tx *repo.Tx) error {
+		m.tx, m.stopped = tx, nil
+		err := m.node(ctx, c)
+		if m.opt.DryRun {
+			failed = err // and not handed on, as some errors want something committed
+			return errDryRun
 		}
 		if err != nil {
-			if opt.Ignored != nil {
-				opt.Ignored(text, err)
-			}
-			continue
-		}
-		s := exchange.Source{Address: a, Hint: true, Who: node.Owner.String()}
-		if opt.Address != nil {
-			opt.Address(s)
-		}
-		sources = append(sources, s)
-	}
-	return sources
-}
-
-type merger struct {
-	tx      *repo.Tx
-	fetcher *exchange.Fetcher
-	opt     Options
-	report  *Report
-	authors repo.Authors
-	failure error // why nothing could be had; the commit has marks only then
-}
-
-// node merges the node c, which report.Node is, into the tree of the commit.
-func (m *merger) node(ctx context.Context, c cid.Cid) error {
-	node := m.report.Node
-	authors, err := m.tx.Accepted(ctx)
-	if err != nil {
-		return err
-	}
-	m.authors = authors
-	if !authors.Accepts(node.Owner.Cid) {
-		return fmt.Errorf("%s: %w", m.report.Path, repo.ErrNoFriend)
-	}
-	if err := m.history(ctx, node); err != nil {
-		return err
-	}
-	if err := m.join(ctx); err != nil {
-		return err
-	}
-	if err := m.nodeForks(ctx); err != nil {
-		return err
-	}
-	unread := m.unread()
-	if unread == nil {
-		m.tx.SetMerged(node.Owner.Cid, c)
-		if err := m.tx.SetWhole(ctx, node); err != nil {
 			return err
 		}
+		return f.Commit(ctx)
+	})
+	m.report.Fetched, m.report.Aside = f.Stats(), f.Aside()
+	if m.opt.DryRun && errors.Is(err, errDryRun) {
+		err = failed
+	} else if err != nil {
+		return errors.Join(err, f.Commit(context.WithoutCancel(ctx))) // so that the next try goes on from here
 	}
-	if err := m.adopt(ctx, unread == nil); err != nil {
-		return err
+	if err == nil {
+		err = m.failure
 	}
-	m.failure = nil
-	if m.report.Changed() == 0 {
-		m.failure = unread // what was learnt is recorded all the same; the tree does not change
-	}
-	return m.fetcher.Commit(ctx)
-}
-
-// adopt takes over what the author of the node has seen of ours.
-func (m *merger) adopt(ctx context.Context, whole bool) error {
-	complete := func(now, old cid.Cid) error { return m.present(ctx, now, old, exchange.Scope{}) }
-	err := m.tx.Adopt(ctx, m.report.Node, whole, complete)
-	if errors.Is(err, repo.ErrForked) {
-		m.report.Own, err = err, nil
-	}
-	return err
-}
-
-// history checks and keeps the history of the node.
-func (m *merger) history(ctx context.Context, node *reference.Reference) error {
-	mark, err := m.tx.Mark(ctx, node.Slot())
 	if err != nil {
 		return err
 	}
-	known := cid.Undef
-	if mark.Reference != nil {
-		known = mark.Reference.History.Target()
-	}
-	if err := m.tx.Settle(ctx, node); err != nil {
-		return err
-	}
-	complete := func(now, old cid.Cid) error { return m.present(ctx, now, old, exchange.Scope{}) }
-	if err := complete(node.History.Target(), known); err != nil {
-		return fmt.Errorf("%w: %w", repo.ErrNoHistory, err)
-	}
-	return nil
-}
-
-// present makes now and all below it present, given that old is; either may be undefined.
-func (m *merger) present(ctx context.Context, now, old cid.Cid, scope exchange.Scope) error {
-	if !now.Defined() {
-		return nil
-	}
-	var known []cid.Cid
-	if old.Defined() {
-		known = append(known, old)
-	}
-	if m.opt.MaxBytes > 0 {
-		// At least one byte, since none would be no limit.
-		scope.MaxBytes = max(1, m.opt.MaxBytes-m.fetcher.Stats().Bytes)
-	}
-	_, err := exchange.Complete(ctx, m.fetcher, now, known, scope)
-	return err
-}
-
-func (m *merger) join(ctx context.Context) error {
-	root, err := m.tx.EditRoot(ctx)
-	if err != nil {
-		return err
-	}
-	node := m.report.Node
-	rules := state.Rules{
-		Accepts: m.authors.Accepts, Mark: m.tx.StateMark, Blocks: m.tx.Blocks,
-		Present: func(ctx context.Context, c cid.Cid) error { return m.present(ctx, c, cid.Undef, exchange.Scope{}) },
-	}
-	proofs := state.OpenProofs(m.tx.Blocks, node.Proofs.Target())
-	changes, err := root.Merge(ctx, rules, node.Content.Target(), proofs)
-	if err != nil {
-		return err
-	}
-	for i := range changes {
-		if err := m.settle(ctx, root, &changes[i]); err != nil {
-			return err
-		}
-	}
-	m.report.Changes = changes
-	if m.report.Root, err = root.Commit(ctx); err != nil {
-		return err
-	}
-	return nil
-}
-
-// unread returns the first error of a change that could not be read now, or nil.
-func (m *merger) unread() error {
-	for _, c := range m.report.Changes {
-		if c.Outcome == state.Incomplete {
-			return c.Err
-		}
-	}
-	return nil
+	return errors.Join(m.tell(ctx), m.stopped)
 }
 
 // All merges the nodes of all friends that were not merged yet, each in a commit of its own, and
@@ -259,8 +151,24 @@ func All(ctx context.Context, r *repo.Repo, command string, opt Options, done fu
 	if err != nil {
 		return err
 	}
+	todo, err := unmerged(ctx, r, t)
+	if err != nil {
+		return err
+	}
+	for _, p := range todo {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		report, err := Node(ctx, r, command, p, opt)
+		done(report, err)
+	}
+	return nil
+}
+
+// unmerged returns where the nodes stand that were not merged yet.
+func unmerged(ctx context.Context, r *repo.Repo, t *tree.Tree) ([]path.Path, error) {
 	var todo []path.Path
-	err = t.Each(ctx, repo.NodesPath, func(name string, e tree.Entry) error {
+	err := t.Each(ctx, repo.NodesPath, func(name string, e tree.Entry) error {
 		if e.Policy != tree.NodePolicy {
 			return nil
 		}
@@ -276,15 +184,8 @@ func All(ctx context.Context, r *repo.Repo, command string, opt Options, done fu
 		todo = append(todo, p)
 		return err
 	})
-	if err != nil && !errors.Is(err, tree.ErrNotFound) {
-		return err
+	if errors.Is(err, tree.ErrNotFound) {
+		return nil, nil
 	}
-	for _, p := range todo {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		report, err := Node(ctx, r, command, p, opt)
-		done(report, err)
-	}
-	return nil
+	return todo, err
 }

@@ -8,7 +8,34 @@ import (
 	"archivecache/repo"
 	"archivecache/store"
 	"archivecache/tree"
+	"archivecache/tree/reference"
 )
+
+// Sources returns where a node says that its blocks are.
+func Sources(node *reference.Reference, opt Options) []exchange.Source {
+	var sources []exchange.Source
+	for _, text := range node.Addresses {
+		a, err := exchange.ParseAddress(text)
+		if errors.Is(err, exchange.ErrScheme) {
+			continue // for another way than HTTP
+		}
+		if err == nil {
+			err = opt.Fetch.Policy.Check(a)
+		}
+		if err != nil {
+			if opt.Ignored != nil {
+				opt.Ignored(text, err)
+			}
+			continue
+		}
+		s := exchange.Source{Address: a, Hint: true, Who: node.Owner.String()}
+		if opt.Address != nil {
+			opt.Address(s)
+		}
+		sources = append(sources, s)
+	}
+	return sources
+}
 
 // AllSources returns where the nodes of all friends say that their blocks are.
 func AllSources(ctx context.Context, t *tree.Tree, opt Options) ([]exchange.Source, error) {

@@ -99,3 +99,9 @@ func ownedChanges(ctx context.Context, blocks store.Getter, owner, before, now c
 		return fn(shared.Change{Outcome: shared.PathChanged, Path: at, Authors: authors, Content: is.Cid})
 	})
 }
+
+// EachNewlyHidden calls fn for every version that the shared directory showed before and hides now;
+// package shared says which those are.
+func EachNewlyHidden(ctx context.Context, blocks store.Blocks, before, now *Directory, fn func(v shared.HiddenVersion, by []cid.Cid) error) error {
+	return shared.EachNewlyHidden(ctx, blocks, before.shared(), now.shared(), fn)
+}

@@ -127,6 +127,14 @@ func (r *Root) touchChanged(changes []state.Change) {
 	}
 }
 
+// OfferFork joins a fork that is proven into r.
+func (r *Root) OfferFork(ctx context.Context, rules state.Rules, proof *state.Proof) ([]state.Change, error) {
+	changes, err := r.state.OfferFork(ctx, rules, proof)
+	r.touchChanged(changes)
+	r.touch(proof.A.Directory)
+	return changes, err
+}
+
 // Restrict removes what authors wrote who are not accepted any more, and returns how many slots
 // that were.
 func (r *Root) Restrict(ctx context.Context, accepted func(cid.Cid) bool) (int, error) {

@@ -21,8 +21,8 @@ const (
 // DiffTree calls fn for every path, names with slashes between them, at which a file, a symlink or
 // an empty directory differs between what is below the directories a and b: old is nil where a does
 // not have it, and updated where b does not. An undefined directory is an empty one. Where a
-// directory takes the place of a file, the file is gone and what the directory has is new. A
-// directory that is deeper than [MaxTreeDepth] is reported itself, and so is one that was reported
+// directory takes the place of a file, the file is gone and what the directory has is new; a
+// directory that is filled or emptied is no change but that. A directory that is deeper than [MaxTreeDepth] is reported itself, and so is one that was reported
 // before when that has happened too often. What is equal is not read. DiffTree stops at the first
 // error of fn.
 func DiffTree(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(path string, old, updated *Entry) error) error {
@@ -70,7 +70,7 @@ func (d *treeDiffer) entry(at string, depth int, old, updated *Entry, again bool
 	if err != nil {
 		return err
 	}
-	if o, u := leaf(old, oldDir), leaf(updated, newDir); o != nil || u != nil {
+	if o, u := leaf(old, oldDir, newDir), leaf(updated, newDir, oldDir); o != nil || u != nil {
 		if err := d.fn(at, o, u); err != nil {
 			return err
 		}
@@ -87,14 +87,16 @@ func (d *treeDiffer) entry(at string, depth int, old, updated *Entry, again bool
 	return d.dirs(at, depth, oldDir, newDir, again)
 }
 
-// leaf returns e unless it is the directory dir, and branch only if it is one.
-func leaf(e *Entry, dir cid.Cid) *Entry {
-	if dir.Defined() {
+// leaf returns e unless it is the directory dir, or the empty directory where the other side has a
+// full one.
+func leaf(e *Entry, dir, other cid.Cid) *Entry {
+	if e == nil || dir.Defined() || other.Defined() && !unlessEmpty(e.Cid).Defined() {
 		return nil
 	}
 	return e
 }
 
+// branch returns e if it is the directory dir.
 func branch(e *Entry, dir cid.Cid) *Entry {
 	if !dir.Defined() {
 		return nil

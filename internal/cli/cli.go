@@ -25,6 +25,7 @@ const (
 	ExitFailed  = 1 // refused or failed; nothing was changed, unless the message says so
 	ExitUsage   = 2 // wrong command line
 	ExitPartial = 3 // a merge did its work, and refused a part of what it was offered
+	ExitBrake   = 4 // a merge was stopped because it would hide much, and changed nothing
 )
 
 // An Env is what a command works in. Tests make their own.

@@ -101,9 +101,12 @@ func (c *changer) name(ctx context.Context, old, now level, was, is *unixfs.Entr
 	if err != nil {
 		return err
 	}
-	if is != nil && !newDir.Defined() {
+	switch {
+	case oldDir.Defined() && isEmpty(is) || newDir.Defined() && isEmpty(was):
+		// filled or emptied; what is below tells of it
+	case is != nil && !newDir.Defined():
 		err = c.shown(ctx, old, now, was, *is, name)
-	} else if was != nil && !oldDir.Defined() {
+	case was != nil && !oldDir.Defined():
 		err = c.gone(ctx, old, now, *was, newDir.Defined(), name)
 	}
 	if err != nil || !oldDir.Defined() && !newDir.Defined() {
@@ -119,6 +122,8 @@ func (c *changer) name(ctx context.Context, old, now level, was, is *unixfs.Entr
 	}
 	return c.dir(ctx, before.below, after.below, oldDir, newDir)
 }
+
+func isEmpty(e *unixfs.Entry) bool { return e != nil && e.Cid.Equals(emptyCid) }
 
 // shown tells of a file that is shown now.
 func (c *changer) shown(ctx context.Context, old, now level, was *unixfs.Entry, is unixfs.Entry, name string) error {

@@ -3,6 +3,7 @@ package shared
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"archivecache/store"
@@ -21,6 +22,9 @@ func EachNewlyHidden(ctx context.Context, blocks store.Blocks, before, now Direc
 }
 
 func (r *reader) newlyHidden(ctx context.Context, old, now level, fn func(HiddenVersion, []cid.Cid) error) error {
+	if slices.Equal(old.layers, now.layers) {
+		return nil
+	}
 	if strings.Count(now.path, "/") >= path.MaxDepth {
 		return fmt.Errorf("%w: more than %d names", path.ErrInvalid, path.MaxDepth)
 	}

@@ -1,0 +1,181 @@
+package merge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"archivecache/exchange"
+	"archivecache/repo"
+	"archivecache/tree"
+	"archivecache/tree/reference"
+	"archivecache/tree/shared"
+	"archivecache/tree/state"
+
+	"github.com/ipfs/go-cid"
+)
+
+// A merger is one merge of one node. What is not an option is of the last attempt to commit.
+type merger struct {
+	tx      *repo.Tx
+	fetcher *exchange.Fetcher
+	opt     Options
+	report  *Report
+	authors repo.Authors
+	failure error // why nothing could be had; the commit has marks only then
+	stopped error // by the brake, in a dry run
+
+	before, now []*tree.Directory // of the root
+}
+
+// node merges the node c, which report.Node is, into the tree of the commit.
+func (m *merger) node(ctx context.Context, c cid.Cid) error {
+	node := m.report.Node
+	authors, err := m.tx.Accepted(ctx)
+	if err != nil {
+		return err
+	}
+	m.authors = authors
+	if !authors.Accepts(node.Owner.Cid) {
+		return fmt.Errorf("%s: %w", m.report.Path, repo.ErrNoFriend)
+	}
+	if err := m.history(ctx, node); err != nil {
+		return err
+	}
+	if err := m.join(ctx); err != nil {
+		return err
+	}
+	if err := m.nodeForks(ctx); err != nil {
+		return err
+	}
+	if err := m.brake(ctx); err != nil {
+		return err
+	}
+	unread := m.unread()
+	if unread == nil {
+		m.tx.SetMerged(node.Owner.Cid, c)
+		if err := m.tx.SetWhole(ctx, node); err != nil {
+			return err
+		}
+	}
+	if err := m.adopt(ctx, unread == nil); err != nil {
+		return err
+	}
+	m.failure = nil
+	if m.report.Changed() == 0 {
+		m.failure = unread // what was learnt is recorded all the same; the tree does not change
+	}
+	m.report.Behind, err = m.tx.Behind(ctx, node)
+	return err
+}
+
+// adopt takes over what the author of the node has seen of ours.
+func (m *merger) adopt(ctx context.Context, whole bool) error {
+	complete := func(now, old cid.Cid) error { return m.present(ctx, now, old, exchange.Scope{}) }
+	err := m.tx.Adopt(ctx, m.report.Node, whole, complete)
+	if errors.Is(err, repo.ErrForked) {
+		m.report.Own, err = err, nil
+	}
+	return err
+}
+
+// history checks and keeps the history of the node.
+func (m *merger) history(ctx context.Context, node *reference.Reference) error {
+	mark, err := m.tx.Mark(ctx, node.Slot())
+	if err != nil {
+		return err
+	}
+	known := cid.Undef
+	if mark.Reference != nil {
+		known = mark.Reference.History.Target()
+	}
+	if err := m.tx.Settle(ctx, node); err != nil {
+		return err
+	}
+	complete := func(now, old cid.Cid) error { return m.present(ctx, now, old, exchange.Scope{}) }
+	if err := complete(node.History.Target(), known); err != nil {
+		return fmt.Errorf("%w: %w", repo.ErrNoHistory, err)
+	}
+	return nil
+}
+
+// present makes now and all below it present, given that old is; either may be undefined.
+func (m *merger) present(ctx context.Context, now, old cid.Cid, scope exchange.Scope) error {
+	if !now.Defined() {
+		return nil
+	}
+	var known []cid.Cid
+	if old.Defined() {
+		known = append(known, old)
+	}
+	if m.opt.MaxBytes > 0 {
+		// At least one byte, since none would be no limit.
+		scope.MaxBytes = max(1, m.opt.MaxBytes-m.fetcher.Stats().Bytes)
+	}
+	_, err := exchange.Complete(ctx, m.fetcher, now, known, scope)
+	return err
+}
+
+func (m *merger) join(ctx context.Context) error {
+	root, err := m.tx.EditRoot(ctx)
+	if err != nil {
+		return err
+	}
+	if m.before, err = root.Directories(ctx); err != nil {
+		return err
+	}
+	node := m.report.Node
+	rules := state.Rules{
+		Accepts: m.authors.Accepts, Mark: m.tx.StateMark, Blocks: m.tx.Blocks,
+		Present: func(ctx context.Context, c cid.Cid) error { return m.present(ctx, c, cid.Undef, exchange.Scope{}) },
+	}
+	proofs := state.OpenProofs(m.tx.Blocks, node.Proofs.Target())
+	changes, err := root.Merge(ctx, rules, node.Content.Target(), proofs)
+	if err != nil {
+		return err
+	}
+	for i := range changes {
+		if err := m.settle(ctx, root, &changes[i]); err != nil {
+			return err
+		}
+	}
+	m.report.Changes = changes
+	if m.report.Root, err = root.Commit(ctx); err != nil {
+		return err
+	}
+	m.now, err = root.Directories(ctx)
+	return err
+}
+
+// unread returns the first error of a change that could not be read now, or nil.
+func (m *merger) unread() error {
+	for _, c := range m.report.Changes {
+		if c.Outcome == state.Incomplete {
+			return c.Err
+		}
+	}
+	return nil
+}
+
+// tell hands on what became of slots and paths. The commit is made, unless this is a dry run, so
+// nothing is told twice.
+func (m *merger) tell(ctx context.Context) error {
+	if m.opt.Slot != nil {
+		for _, c := range m.report.Changes {
+			if err := m.opt.Slot(c); err != nil {
+				return err
+			}
+		}
+	}
+	if m.opt.Path == nil {
+		return nil
+	}
+	err := tree.Changes(ctx, m.tx.Blocks, m.before, m.now, func(c shared.Change) error {
+		m.report.Paths[c.Outcome]++
+		return m.opt.Path(c)
+	})
+	if err != nil {
+		return fmt.Errorf("what changed cannot be listed: %w", err)
+	}
+	return nil
+}
