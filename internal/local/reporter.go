@@ -76,8 +76,22 @@ func (r *Reporter) slot(c state.Change) error {
 	if line.Error != "" {
 		why = ": " + line.Error
 	}
-	r.say(line.Outcome, "%s: %s, sequence %d of %s%s", line.Path, c.Outcome, line.Sequence, line.Author, why)
+	r.say(line.Outcome, "%s: %s, sequence %d of %s%s", placeOf(c), c.Outcome, line.Sequence, line.Author, why)
 	return nil
+}
+
+// placeOf returns what a change is about.
+func placeOf(c state.Change) string {
+	ref := newestOf(c)
+	switch {
+	case ref == nil:
+		return "something"
+	case ref.Policy == reference.NodePolicy:
+		return "node"
+	case ref.Policy == reference.RotationPolicy:
+		return "identity"
+	}
+	return ref.Path
 }
 
 func newestOf(c state.Change) *reference.Reference {

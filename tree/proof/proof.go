@@ -39,10 +39,13 @@ type document struct {
 	Blocks [][]byte        `json:"blocks"`
 }
 
-// Whole returns p with all that it takes to check it, read from blocks unless p has it.
+// Whole returns p with all that it takes to check it, which is read from blocks unless p has it.
 func Whole(ctx context.Context, blocks store.Getter, p *state.Proof) (*state.Proof, error) {
-	whole := *p
-	return &whole, whole.Gather(ctx, blocks)
+	if Verify(ctx, p) == nil {
+		return p, nil
+	}
+	whole := state.NewProof(p.A, p.B)
+	return whole, whole.Gather(ctx, blocks)
 }
 
 // JSON returns p as the JSON of a message.

@@ -58,6 +58,9 @@ func TestStandsOnItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if again := makeJSON(t, got, store.NewMemory()); !bytes.Equal(again, makeJSON(t, p, blocks)) {
+			t.Errorf("after %d references, a message of a message is another", length)
+		}
 		if err := proof.Verify(t.Context(), got); err != nil {
 			t.Errorf("after %d references: %v", length, err)
 		}
