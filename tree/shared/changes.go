@@ -105,7 +105,7 @@ func (c *changer) name(ctx context.Context, old, now level, was, is *unixfs.Entr
 	case oldDir.Defined() && isEmpty(is) || newDir.Defined() && isEmpty(was):
 		// filled or emptied; what is below tells of it
 	case is != nil && !newDir.Defined():
-		err = c.shown(ctx, old, now, was, *is, name)
+		err = c.shown(ctx, old, now, was != nil && !oldDir.Defined(), *is, name)
 	case was != nil && !oldDir.Defined():
 		err = c.gone(ctx, old, now, *was, newDir.Defined(), name)
 	}
@@ -125,8 +125,8 @@ func (c *changer) name(ctx context.Context, old, now level, was, is *unixfs.Entr
 
 func isEmpty(e *unixfs.Entry) bool { return e != nil && e.Cid.Equals(emptyCid) }
 
-// shown tells of a file that is shown now.
-func (c *changer) shown(ctx context.Context, old, now level, was *unixfs.Entry, is unixfs.Entry, name string) error {
+// shown tells of a file that is shown now; wasFile says that another had its name.
+func (c *changer) shown(ctx context.Context, old, now level, wasFile bool, is unixfs.Entry, name string) error {
 	g, versions, err := c.versions(ctx, now, name, is.Cid)
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (c *changer) shown(ctx context.Context, old, now level, was *unixfs.Entry, 
 		change.Outcome, change.Plain = PathConflict, now.childPath(g.name)
 	case before.hides(is.Cid):
 		change.Outcome = PathRestored
-	case was == nil:
+	case !wasFile:
 		change.Outcome = PathAdded
 	}
 	return c.fn(change)

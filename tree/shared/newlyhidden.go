@@ -13,8 +13,8 @@ import (
 )
 
 // EachNewlyHidden calls fn for every version that was shown in before, that its author still has in
-// now, and that is hidden there; by has the authors of the marks on it. A version whose content is
-// still shown, as that of somebody else, does not count. The order is not specified. The cost
+// now, and that is hidden there; by has the authors of the marks on it. Versions of one path with
+// the same content are one, and none if it is still shown as that of somebody else. The order is not specified. The cost
 // follows the difference of the marks.
 func EachNewlyHidden(ctx context.Context, blocks store.Blocks, before, now Directory, fn func(v HiddenVersion, by []cid.Cid) error) error {
 	r := newReader(blocks)
@@ -54,11 +54,13 @@ func (r *reader) newlyHidden(ctx context.Context, old, now level, fn func(Hidden
 
 // newlyHidden calls fn for what g, a group of l, hides and before did not.
 func (g *group) newlyHidden(before *group, l level, fn func(HiddenVersion, []cid.Cid) error) error {
+	told := map[cid.Cid]bool{}
 	for _, v := range before.versions {
 		still, ok := g.version(v.id)
-		if v.hidden || !ok || !still.hidden || len(g.visible(v.entry.Cid)) > 0 {
+		if v.hidden || !ok || !still.hidden || told[v.entry.Cid] || len(g.visible(v.entry.Cid)) > 0 {
 			continue
 		}
+		told[v.entry.Cid] = true
 		h := HiddenVersion{v.id, v.author, l.childPath(g.name), v.kind, v.entry.Cid}
 		if err := fn(h, g.hiders(v.id)); err != nil {
 			return err

@@ -63,6 +63,7 @@ func (g *game) learn(p *person, l Layer) {
 		if !c.Equals(nothing) {
 			g.Fatalf("view from before %v\nfrom nothing %v\nbefore %v", g.list(c), g.list(nothing), g.list(from.view))
 		}
+		g.checkChanges(from, now, nothing)
 	}
 	backwards := Directory{ID: g.id, Layers: slices.Clone(now.Layers)}
 	slices.Reverse(backwards.Layers)
