@@ -53,6 +53,7 @@ func (r *reader) group(ctx context.Context, l level, name string) (*group, error
 		g.versions = append(g.versions, version{id: id, author: p.author, entry: p.entry, kind: p.kind})
 	}
 	g.below = l.below(name, parts)
+	g.disregard()
 	g.hide()
 	slices.SortFunc(g.versions, func(a, b version) int { return bytes.Compare(a.id, b.id) })
 	return g, nil
@@ -68,6 +69,27 @@ func (r *reader) kind(ctx context.Context, c cid.Cid) (unixfs.Kind, error) {
 		return 0, fmt.Errorf("entry of a shared directory: %w", err)
 	}
 	return info.Kind, nil
+}
+
+// disregard takes out the marks that do not count: those on others' versions by authors of whom
+// only marks on their own count. They are not there for anything, neither to hide nor as a part of
+// a way, so nobody repeats them either.
+func (g *group) disregard() {
+	for i := range g.parts {
+		p := &g.parts[i]
+		if !p.ownOnly {
+			continue
+		}
+		var own VersionID // an author has one at most
+		for _, v := range g.versions {
+			if v.author.Equals(p.author) {
+				own = v.id
+			}
+		}
+		p.record.Hides = slices.DeleteFunc(slices.Clone(p.record.Hides), func(m Mark) bool {
+			return own == nil || !bytes.Equal(m.Version, own)
+		})
+	}
 }
 
 // hide marks the versions that are hidden. Marks are arrows from the version they are by to the

@@ -94,7 +94,7 @@ func TestManyMarks(t *testing.T) {
 		last, err := versionID(author(i), w.id, "f", w.file(string(rune('a'+i))).Cid, nil)
 		w.must(err)
 		tree, _ := w.hostileMarks(marks, first, last)
-		d.Layers = append(d.Layers, Layer{author(i), w.tree(map[string]string{"f": string(rune('a' + i))}).Cid, tree})
+		d.Layers = append(d.Layers, Layer{Author: author(i), Files: w.tree(map[string]string{"f": string(rune('a' + i))}).Cid, Marks: tree})
 	}
 	start := time.Now()
 	view := w.view(d)

@@ -19,6 +19,8 @@ type Layer struct {
 	Author cid.Cid
 	Files  cid.Cid
 	Marks  cid.Cid
+	// OwnOnly says that of the marks only those on the author's own versions count.
+	OwnOnly bool
 }
 
 func (l Layer) absent() bool { return !l.Files.Defined() && !l.Marks.Defined() }
@@ -34,6 +36,7 @@ func newLevel(directory cid.Cid, layers []Layer) level {
 	l := level{directory: directory}
 	for _, layer := range layers {
 		if !layer.absent() {
+			layer.OwnOnly = layer.OwnOnly && layer.Marks.Defined() // so that equal layers are the same
 			l.layers = append(l.layers, layer)
 		}
 	}
@@ -73,10 +76,11 @@ func (l level) childPath(name string) string {
 
 // A part is what one layer has under one name.
 type part struct {
-	author cid.Cid
-	entry  unixfs.Entry // Cid is undefined if the layer has nothing of that name
-	kind   unixfs.Kind  // of entry, 0 if there is none
-	record record
+	author  cid.Cid
+	ownOnly bool
+	entry   unixfs.Entry // Cid is undefined if the layer has nothing of that name
+	kind    unixfs.Kind  // of entry, 0 if there is none
+	record  record
 }
 
 // A reader reads levels, and keeps the directories it has open.
@@ -130,7 +134,7 @@ func (r *reader) record(ctx context.Context, tree cid.Cid, name string) (record,
 func (r *reader) parts(ctx context.Context, l level, name string) ([]part, error) {
 	var parts []part
 	for _, layer := range l.layers {
-		p := part{author: layer.Author}
+		p := part{author: layer.Author, ownOnly: layer.OwnOnly}
 		var err error
 		if p.entry, err = r.lookup(ctx, layer.Files, name); err != nil {
 			return nil, err
@@ -154,6 +158,7 @@ func (l level) below(name string, parts []part) level {
 		if p.kind == unixfs.Directory {
 			layer.Files = p.entry.Cid
 		}
+		layer.OwnOnly = p.ownOnly && layer.Marks.Defined()
 		if !layer.absent() {
 			sub.layers = append(sub.layers, layer)
 		}
@@ -189,10 +194,23 @@ func (r *reader) changedLayer(ctx context.Context, old, new Layer, fn func(name 
 			return err
 		}
 	}
-	if old.Marks.Equals(new.Marks) {
+	if old.OwnOnly != new.OwnOnly { // every mark may count for something else
+		for _, tree := range []cid.Cid{old.Marks, new.Marks} {
+			if err := r.marked(ctx, cid.Undef, tree, fn); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
-	return merkle.Diff(ctx, r.blocks, merkle.Whole, old.Marks, new.Marks, func(key []byte, _, _ dagcbor.Raw) error {
+	return r.marked(ctx, old.Marks, new.Marks, fn)
+}
+
+// marked calls fn for every name for which two trees of marks differ.
+func (r *reader) marked(ctx context.Context, old, new cid.Cid, fn func(name string)) error {
+	if old.Equals(new) {
+		return nil
+	}
+	return merkle.Diff(ctx, r.blocks, merkle.Whole, old, new, func(key []byte, _, _ dagcbor.Raw) error {
 		fn(string(key))
 		return nil
 	})
