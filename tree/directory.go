@@ -35,6 +35,10 @@ type Part struct {
 	Reference *reference.Reference // nil if nothing is signed yet, or if the author forked it
 	Draft     *Draft               // nil if there is no edit
 	Fork      *state.Fork          // the author forked it: nothing of theirs is shown
+	OwnMarks  bool                 // marks on other authors' versions do not count; see Trust
+	OverQuota bool                 // the author has more than the quota: this is left out of the view
+
+	size *shared.Size // nil until it is measured
 }
 
 // Shared reports whether many authors write to d.
@@ -55,7 +59,7 @@ func (d *Directory) Part(author cid.Cid) Part {
 
 // Layer returns what a part holds of a shared directory.
 func (p Part) Layer() shared.Layer {
-	l := shared.Layer{Author: p.Author}
+	l := shared.Layer{Author: p.Author, OwnOnly: p.OwnMarks}
 	switch {
 	case p.Draft != nil:
 		l.Files, l.Marks = p.Draft.Content.Target(), p.Draft.Marks.Target()
@@ -73,7 +77,9 @@ func (p Part) Deleted() bool {
 func (d *Directory) shared() shared.Directory {
 	s := shared.Directory{ID: d.ID}
 	for _, p := range d.Parts {
-		s.Layers = append(s.Layers, p.Layer())
+		if !p.OverQuota {
+			s.Layers = append(s.Layers, p.Layer())
+		}
 	}
 	return s
 }
@@ -110,7 +116,7 @@ func (r *Root) directories(ctx context.Context) ([]*Directory, error) {
 		if err := r.readAll(ctx, byID); err != nil {
 			return nil, err
 		}
-		return finish(byID)
+		return r.finish(ctx, byID)
 	}
 	for _, b := range r.before {
 		if _, touched := r.touched[b.ID]; !touched {
@@ -123,7 +129,7 @@ func (r *Root) directories(ctx context.Context) ([]*Directory, error) {
 			return nil, err
 		}
 	}
-	return finish(byID)
+	return r.finish(ctx, byID)
 }
 
 // directoryIn returns the directory founded by f, which is made if it is not there.
@@ -193,8 +199,9 @@ func (d *Directory) addDraft(draft *Draft) {
 	d.Parts = append(d.Parts, Part{Author: draft.Author.Cid, Draft: draft})
 }
 
-// finish sets paths and contents, and returns the directories that are not deleted by their ids.
-func finish(byID map[cid.Cid]*Directory) ([]*Directory, error) {
+// finish sets paths and contents and what counts, and returns the directories that are not deleted
+// by their ids.
+func (r *Root) finish(ctx context.Context, byID map[cid.Cid]*Directory) ([]*Directory, error) {
 	var dirs []*Directory
 	for _, d := range byID {
 		slices.SortFunc(d.Parts, func(a, b Part) int { return bytes.Compare(a.Author.Bytes(), b.Author.Bytes()) })
@@ -213,7 +220,7 @@ func finish(byID map[cid.Cid]*Directory) ([]*Directory, error) {
 		dirs = append(dirs, d)
 	}
 	slices.SortFunc(dirs, func(a, b *Directory) int { return bytes.Compare(a.ID.Bytes(), b.ID.Bytes()) })
-	return dirs, nil
+	return dirs, r.weigh(ctx, dirs)
 }
 
 // owned returns the place and the content of an owned directory.
@@ -242,6 +249,9 @@ func newLevel() *level {
 func arrange(dirs []*Directory) *level {
 	top := newLevel()
 	for _, d := range dirs {
+		if d.leftOut() {
+			continue
+		}
 		names := d.Path.Names()[1:] // the first is root
 		at := top
 		for _, name := range names[:len(names)-1] {
@@ -307,6 +317,9 @@ func (l *level) children(at path.Path) (map[string]child, error) {
 
 // layout sets where each directory is shown.
 func layout(dirs []*Directory) error {
+	for _, d := range dirs {
+		d.Shown = path.Path{} // those of before were copied
+	}
 	return arrange(dirs).layout(path.MustParse(path.Root))
 }
 

@@ -97,8 +97,12 @@ func decodeEntry(data dagcbor.Raw) (Entry, error) {
 // A Tree is a tree that is being read or edited. It is not safe for use by several goroutines.
 type Tree struct {
 	Blocks store.Blocks
-	head   cid.Cid
-	top    *plain
+	// Trusts returns how much of each author counts in the root of the tree, as of its head; nil is
+	// all of everybody.
+	Trusts func(context.Context) (Trusts, error)
+
+	head cid.Cid
+	top  *plain
 }
 
 // plain is a plain directory in memory.
@@ -280,7 +284,7 @@ func (t *Tree) Root(ctx context.Context) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenRoot(ctx, t.Blocks, e.Link.Target())
+	return t.openRoot(ctx, e.Link.Target())
 }
 
 // SetRoot commits r as the root of the tree.

@@ -64,7 +64,7 @@ func (r *Root) verifyView(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	again.before, again.allTouched = []*Directory{}, true
+	again.before, again.allTouched, again.trusts = []*Directory{}, true, r.trusts
 	c, err := again.Commit(ctx)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"archivecache/tree"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
+	"archivecache/tree/shared"
 	"archivecache/tree/state"
 	"archivecache/unixfs"
 
@@ -34,6 +35,28 @@ type person struct {
 	root   *tree.Root
 	marks  map[reference.Slot]state.Mark
 	proofs cid.Cid
+	trust  map[cid.Cid]tree.Trust
+	sizes  sizes
+}
+
+// sizes are [tree.Sizes] in memory.
+type sizes map[cid.Cid]shared.Size
+
+func (s sizes) Size(_ context.Context, c cid.Cid) (shared.Size, bool, error) {
+	size, ok := s[c]
+	return size, ok, nil
+}
+
+func (s sizes) SetSize(c cid.Cid, size shared.Size) { s[c] = size }
+
+// trusts returns who counts how much for p; with sizes that are known already only if asked for.
+func (p *person) trusts(known bool) tree.Trusts {
+	trust := maps.Clone(p.trust)
+	t := tree.Trusts{Of: func(author cid.Cid) tree.Trust { return trust[author] }}
+	if known {
+		t.Sizes = p.sizes
+	}
+	return t
 }
 
 // newPeople returns n persons with the same founding directories.
@@ -41,7 +64,7 @@ func newPeople(t tb, n int) []*person {
 	blocks := store.NewOverlay(store.NewMemory())
 	var people []*person
 	for i := range n {
-		p := &person{tb: t, Signer: treetest.NewSigner(byte(i + 1)), blocks: blocks, marks: map[reference.Slot]state.Mark{}}
+		p := &person{tb: t, Signer: treetest.NewSigner(byte(i + 1)), blocks: blocks, marks: map[reference.Slot]state.Mark{}, sizes: sizes{}}
 		p.must(blocks.Put(context.Background(), p.Document.Block()))
 		p.root = tree.NewRoot(blocks, []reference.Founding{forum})
 		p.commit()
@@ -68,13 +91,14 @@ func (p *person) commit() cid.Cid {
 	c, err := p.root.Commit(ctx)
 	p.must(err)
 	fresh := tree.NewRoot(p.blocks, []reference.Founding{forum})
+	fresh.SetTrusts(p.trusts(false))
 	p.must(tree.Adopt(ctx, fresh, p.root))
 	again, err := fresh.Commit(ctx)
 	p.must(err)
 	if !again.Equals(c) {
 		p.Fatalf("committed step by step %v, at once %v", p.list(), listOf(p.tb, p.blocks, fresh.View()))
 	}
-	reopened, err := tree.OpenRoot(ctx, p.blocks, c)
+	reopened, err := tree.OpenRootWith(ctx, p.blocks, c, p.trusts(false))
 	p.must(err)
 	if again, err = reopened.Commit(ctx); err != nil || !again.Equals(c) {
 		p.Fatalf("opened and committed again: %s, %v; want %s", again, err, c)

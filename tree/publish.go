@@ -93,6 +93,7 @@ func (r *Root) WithoutDrafts(ctx context.Context) (*Root, error) {
 	}
 	published.drafts = merkle.NewMap(r.blocks, draftPosition, cid.Undef)
 	published.allTouched = true
+	published.opened, published.trusts = r.opened, r.trusts
 	_, err = published.Commit(ctx)
 	return published, err
 }

@@ -84,7 +84,12 @@ func (t *Tree) inNode(ctx context.Context, thing *Thing, rest []string) (err err
 
 // inRoot finishes a thing that is the root record c, or stands below it.
 func (t *Tree) inRoot(ctx context.Context, thing *Thing, c cid.Cid, rest []string) (err error) {
-	if thing.Root, err = OpenRoot(ctx, t.Blocks, c); err != nil {
+	if thing.Node == nil {
+		thing.Root, err = t.openRoot(ctx, c)
+	} else {
+		thing.Root, err = OpenRoot(ctx, t.Blocks, c) // as its author sees it
+	}
+	if err != nil {
 		return err
 	}
 	if thing.Content, err = Walk(ctx, t.Blocks, thing.Root.View(), thing.Path, rest); err != nil || len(rest) == 0 {

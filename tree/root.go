@@ -82,6 +82,8 @@ type Root struct {
 	state  *state.State
 	drafts *merkle.Map
 	before []*Directory // as of record, with views; nil until it is needed
+	opened Trusts       // by which the record was made that was opened
+	trusts Trusts       // by which the next one is made
 
 	// What was changed since: only that is read again.
 	touched    map[cid.Cid]reference.Founding // directory id -> founding document
@@ -290,6 +292,7 @@ func (r *Root) directoriesBefore(ctx context.Context) ([]*Directory, error) {
 		blocks: r.blocks, record: r.record,
 		state:  state.Open(r.blocks, r.record.State.Cid),
 		drafts: merkle.NewMap(r.blocks, draftPosition, r.record.Drafts.Target()),
+		trusts: r.opened,
 	}
 	dirs, err := committed.directories(ctx)
 	if err != nil {

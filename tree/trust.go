@@ -1,0 +1,162 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"archivecache/store"
+	"archivecache/tree/shared"
+
+	"github.com/ipfs/go-cid"
+)
+
+// A Trust is how much of what an author has signed counts in the view; the state has all of it.
+// The zero Trust is all.
+type Trust struct {
+	// OwnMarks says that the author's marks count on their own versions only.
+	OwnMarks bool
+	// Entries and Bytes are the author's quota of files, directories and records of marks, and of
+	// bytes that the links to the files claim; 0 is none.
+	Entries, Bytes uint64
+}
+
+// Trusts says how much of each author counts. The zero Trusts is all of everybody.
+type Trusts struct {
+	Of    func(author cid.Cid) Trust
+	Sizes Sizes // may be nil
+}
+
+// Sizes keeps the sizes of directories and of trees of marks that were measured.
+type Sizes interface {
+	Size(ctx context.Context, c cid.Cid) (size shared.Size, known bool, err error)
+	SetSize(c cid.Cid, size shared.Size)
+}
+
+// allows reports whether an author who has that much keeps to the quota.
+func (t Trust) allows(s shared.Size) bool {
+	return (t.Entries == 0 || s.Entries <= t.Entries) && (t.Bytes == 0 || s.Bytes <= t.Bytes)
+}
+
+// SetTrusts says how much of each author counts from the next commit on.
+func (r *Root) SetTrusts(t Trusts) { r.trusts = t }
+
+// OverQuota calls fn for every part of a directory that is left out of the view because its author
+// has more than the quota. An owned directory of that kind is shown nowhere.
+func (r *Root) OverQuota(ctx context.Context, fn func(*Directory, Part) error) error {
+	dirs, err := r.Directories(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range dirs {
+		for _, p := range d.Parts {
+			if !p.OverQuota {
+				continue
+			}
+			if err := fn(d, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// leftOut reports whether d is an owned directory that is not shown.
+func (d *Directory) leftOut() bool { return !d.Shared() && len(d.Parts) > 0 && d.Parts[0].OverQuota }
+
+// weigh sets how much of each part counts. Dirs are in the order of their ids: in that order the
+// parts of an author take up the quota, and those that do not fit are left out as a whole.
+func (r *Root) weigh(ctx context.Context, dirs []*Directory) error {
+	if r.trusts.Of == nil {
+		return nil
+	}
+	used := map[cid.Cid]shared.Size{}
+	for _, d := range dirs {
+		parts := slices.Clone(d.Parts) // those of before may share them
+		for i := range parts {
+			if err := r.weighPart(ctx, d, &parts[i], used); err != nil {
+				return fmt.Errorf("%s: size of the part of %s: %w", d.Founding.Path, parts[i].Author, err)
+			}
+		}
+		d.Parts = parts
+	}
+	return nil
+}
+
+func (r *Root) weighPart(ctx context.Context, d *Directory, p *Part, used map[cid.Cid]shared.Size) error {
+	trust := r.trusts.Of(p.Author)
+	p.OwnMarks, p.OverQuota = trust.OwnMarks, false
+	if trust.Entries == 0 && trust.Bytes == 0 {
+		return nil
+	}
+	if p.size == nil {
+		size, err := r.measure(ctx, d.ID, *p)
+		if err != nil {
+			return err
+		}
+		p.size = &size
+	}
+	sum := used[p.Author].Plus(*p.size)
+	if p.OverQuota = !trust.allows(sum); !p.OverQuota {
+		used[p.Author] = sum
+	}
+	return nil
+}
+
+// measure returns the size of a part, from the one that its author had there before if that is
+// known.
+func (r *Root) measure(ctx context.Context, directory cid.Cid, p Part) (shared.Size, error) {
+	before := shared.Layer{}
+	for _, d := range r.before {
+		if d.ID.Equals(directory) {
+			before = d.Part(p.Author).Layer()
+		}
+	}
+	now := p.Layer()
+	files, err := r.measureTree(ctx, before.Files, now.Files, shared.MeasureFiles)
+	if err != nil {
+		return shared.Size{}, err
+	}
+	marks, err := r.measureTree(ctx, before.Marks, now.Marks, shared.MeasureMarks)
+	return files.Plus(marks), err
+}
+
+func (r *Root) measureTree(ctx context.Context, before, now cid.Cid, measure measureFunc) (shared.Size, error) {
+	if !now.Defined() {
+		return shared.Size{}, nil
+	}
+	if size, ok, err := r.knownSize(ctx, now); err != nil || ok {
+		return size, err
+	}
+	size, ok, err := r.knownSize(ctx, before)
+	if err != nil {
+		return shared.Size{}, err
+	}
+	if !ok {
+		before = cid.Undef
+	}
+	if size, err = measure(ctx, r.blocks, before, size, now); err == nil && r.trusts.Sizes != nil {
+		r.trusts.Sizes.SetSize(now, size)
+	}
+	return size, err
+}
+
+type measureFunc = func(ctx context.Context, blocks store.Getter, before cid.Cid, size shared.Size, now cid.Cid) (shared.Size, error)
+
+func (r *Root) knownSize(ctx context.Context, c cid.Cid) (shared.Size, bool, error) {
+	if !c.Defined() || r.trusts.Sizes == nil {
+		return shared.Size{}, false, nil
+	}
+	return r.trusts.Sizes.Size(ctx, c)
+}
+
+// openRoot opens the root of the tree with what counts in it.
+func (t *Tree) openRoot(ctx context.Context, c cid.Cid) (*Root, error) {
+	r, err := OpenRoot(ctx, t.Blocks, c)
+	if err != nil || t.Trusts == nil {
+		return r, err
+	}
+	r.opened, err = t.Trusts(ctx)
+	r.trusts = r.opened
+	return r, err
+}
