@@ -56,6 +56,7 @@ type Report struct {
 	Fetched exchange.Stats
 	Aside   []exchange.Attempt // sources that failed, and are not asked any more
 	Root    cid.Cid            // after it
+	Through error              // why nobody is accepted through the author, although the settings say so; nil mostly
 	Own     error              // what is wrong with a node of one's own that the author has seen; nil mostly
 	DryRun  bool
 }
@@ -142,50 +143,4 @@ func (m *merger) run(ctx context.Context, r *repo.Repo, command string, c cid.Ci
 		return err
 	}
 	return errors.Join(m.tell(ctx), m.stopped)
-}
-
-// All merges the nodes of all friends that were not merged yet, each in a commit of its own, and
-// calls done for each. An error of one does not keep it from the others.
-func All(ctx context.Context, r *repo.Repo, command string, opt Options, done func(Report, error)) error {
-	t, err := r.Tree(ctx)
-	if err != nil {
-		return err
-	}
-	todo, err := unmerged(ctx, r, t)
-	if err != nil {
-		return err
-	}
-	for _, p := range todo {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		report, err := Node(ctx, r, command, p, opt)
-		done(report, err)
-	}
-	return nil
-}
-
-// unmerged returns where the nodes stand that were not merged yet.
-func unmerged(ctx context.Context, r *repo.Repo, t *tree.Tree) ([]path.Path, error) {
-	var todo []path.Path
-	err := t.Each(ctx, repo.NodesPath, func(name string, e tree.Entry) error {
-		if e.Policy != tree.NodePolicy {
-			return nil
-		}
-		node, err := tree.ReadNode(ctx, t.Blocks, e)
-		if err != nil {
-			return err
-		}
-		merged, err := r.Merged(ctx, node.Owner.Cid)
-		if err != nil || merged.Equals(e.Link.Target()) {
-			return err
-		}
-		p, err := repo.NodesPath.Join(name)
-		todo = append(todo, p)
-		return err
-	})
-	if errors.Is(err, tree.ErrNotFound) {
-		return nil, nil
-	}
-	return todo, err
 }

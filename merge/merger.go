@@ -7,6 +7,7 @@ import (
 
 	"archivecache/exchange"
 	"archivecache/repo"
+	"archivecache/store"
 	"archivecache/tree"
 	"archivecache/tree/reference"
 	"archivecache/tree/shared"
@@ -42,6 +43,10 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 	if err := m.history(ctx, node); err != nil {
 		return err
 	}
+	accepts, err := m.accept(ctx)
+	if err != nil {
+		return err
+	}
 	if err := m.join(ctx); err != nil {
 		return err
 	}
@@ -62,11 +67,29 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 		return err
 	}
 	m.failure = nil
-	if m.report.Changed() == 0 {
+	if m.report.Changed() == 0 && !accepts {
 		m.failure = unread // what was learnt is recorded all the same; the tree does not change
 	}
 	m.report.Behind, err = m.tx.Behind(ctx, node)
 	return err
+}
+
+// accept takes note of whom the author of the node accepts, before the join, which may be of theirs.
+// It reports whether that changed the tree.
+func (m *merger) accept(ctx context.Context) (changed bool, err error) {
+	m.report.Through = nil
+	friend := m.authors.TrustOf(m.report.Node.Owner.Cid).Friends
+	changed, err = m.tx.NoteAccepted(ctx, m.report.Node)
+	switch {
+	case err != nil && friend && errors.Is(err, store.ErrNotFound):
+		return changed, err // it is tried again with the next merge
+	case ctx.Err() != nil:
+		return changed, ctx.Err()
+	case err != nil && friend:
+		m.report.Through = err
+	}
+	m.authors, err = m.tx.Recount(ctx)
+	return changed, err
 }
 
 // adopt takes over what the author of the node has seen of ours.

@@ -28,27 +28,42 @@ var (
 	ErrNoFriend    = errors.New("not a friend")
 )
 
-// Authors are the people whose references count: the identities of the repository and the friends.
+// Authors are the people whose references count: the identities of the repository, the friends,
+// and whom those accept of whom the settings say so.
 type Authors struct {
-	Own     map[cid.Cid]path.Path // where each stands
-	Friends map[cid.Cid]bool
+	Own      map[cid.Cid]path.Path // where each stands
+	Friends  map[cid.Cid]bool
+	Trust    map[cid.Cid]Trust // of the friends who have settings
+	Indirect map[cid.Cid]Trust // who are accepted through friends only
 }
 
 // Accepts reports whether references of the author take part in merges.
 func (a Authors) Accepts(author cid.Cid) bool {
 	_, own := a.Own[author]
-	return own || a.Friends[author]
+	_, indirect := a.Indirect[author]
+	return own || indirect || a.Friends[author]
 }
 
-// lost reports whether later accepts fewer authors than a.
+// lost reports whether a accepts somebody whom later does not accept.
 func (a Authors) lost(later Authors) bool {
 	for id := range a.Own {
 		if !later.Accepts(id) {
 			return true
 		}
 	}
-	for id := range a.Friends {
-		if !later.Accepts(id) {
+	return later.gained(a)
+}
+
+// gained reports whether later has somebody, who is no identity of one's own, whom a does not
+// accept.
+func (a Authors) gained(later Authors) bool {
+	for id := range later.Friends {
+		if !a.Accepts(id) {
+			return true
+		}
+	}
+	for id := range later.Indirect {
+		if !a.Accepts(id) {
 			return true
 		}
 	}
@@ -57,12 +72,19 @@ func (a Authors) lost(later Authors) bool {
 
 // AuthorsOf returns the authors that the tree accepts.
 func AuthorsOf(ctx context.Context, t *tree.Tree) (Authors, error) {
-	a := Authors{Own: map[cid.Cid]path.Path{}, Friends: map[cid.Cid]bool{}}
+	a := Authors{
+		Own: map[cid.Cid]path.Path{}, Friends: map[cid.Cid]bool{},
+		Trust: map[cid.Cid]Trust{}, Indirect: map[cid.Cid]Trust{},
+	}
 	err := eachIdentity(ctx, t, IdentitiesPath, func(p path.Path, id cid.Cid) { a.Own[id] = p })
 	if err != nil {
 		return a, err
 	}
-	return a, eachIdentity(ctx, t, FriendsPath, func(_ path.Path, id cid.Cid) { a.Friends[id] = true })
+	err = eachIdentity(ctx, t, FriendsPath, func(_ path.Path, id cid.Cid) { a.Friends[id] = true })
+	if err != nil {
+		return a, err
+	}
+	return a, a.addTrust(ctx, t)
 }
 
 // Accepted returns the authors that the tree accepts, as of this commit.
@@ -187,7 +209,6 @@ func (tx *Tx) AddFriend(ctx context.Context, doc identity.Document) (p path.Path
 	} else if !errors.Is(err, tree.ErrNotFound) {
 		return p, false, err
 	}
-	tx.forgetMerged = true // nodes that were merged may have something of the new friend
 	return p, true, tx.putIdentity(ctx, p, doc)
 }
 

@@ -33,6 +33,9 @@ type Tx struct {
 	settings map[string]string
 	undoes   int64
 
+	counted      Authors // those by which root is
+	sizes        *sizes
+	forget       []cid.Cid // authors of whom nothing is to be remembered
 	forgetMerged bool
 }
 
@@ -100,16 +103,18 @@ func (r *Repo) attempt(ctx context.Context, command string, base store.Getter, f
 	tx := &Tx{
 		Tree: tree.Open(overlay, head.Cid), repo: r, head: head,
 		marks: map[reference.Slot]Mark{}, merged: map[cid.Cid]cid.Cid{}, settings: map[string]string{},
+		sizes: newSizes(r),
 	}
-	before, err := tx.Accepted(ctx)
-	if err != nil {
+	if tx.counted, err = tx.Accepted(ctx); err != nil {
 		return err
 	}
+	trusts := tx.counted.trusts(tx.sizes)
+	tx.Tree.Trusts = func(context.Context) (tree.Trusts, error) { return trusts, nil }
 	kept := new(keptError)
 	if err := fn(ctx, tx); err != nil && !errors.As(err, &kept) {
 		return err
 	}
-	if err := tx.write(ctx, command, overlay, before); err != nil {
+	if err := tx.write(ctx, command, overlay); err != nil {
 		return err
 	}
 	return kept.error
@@ -124,8 +129,8 @@ type keptError struct{ error }
 func (e *keptError) Unwrap() error { return e.error }
 
 // write commits the transaction.
-func (tx *Tx) write(ctx context.Context, command string, overlay *store.Overlay, before Authors) error {
-	next, err := tx.finish(ctx, before)
+func (tx *Tx) write(ctx context.Context, command string, overlay *store.Overlay) error {
+	next, err := tx.finish(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,26 +148,16 @@ func (tx *Tx) write(ctx context.Context, command string, overlay *store.Overlay,
 }
 
 func (tx *Tx) nothingElse() bool {
-	return len(tx.marks) == 0 && len(tx.merged) == 0 && len(tx.settings) == 0 && tx.undoes == 0 && !tx.forgetMerged
+	return len(tx.marks) == 0 && len(tx.merged) == 0 && len(tx.settings) == 0 && tx.undoes == 0 && !tx.forgetMerged && len(tx.forget) == 0
 }
 
 // finish computes the root and returns the new head.
-func (tx *Tx) finish(ctx context.Context, before Authors) (cid.Cid, error) {
+func (tx *Tx) finish(ctx context.Context) (cid.Cid, error) {
 	if tx.undoes != 0 {
 		return tx.Tree.Head(), nil
 	}
-	after, err := tx.Accepted(ctx)
-	if err != nil {
+	if _, err := tx.Recount(ctx); err != nil {
 		return cid.Undef, err
-	}
-	if before.lost(after) {
-		root, err := tx.EditRoot(ctx)
-		if err != nil {
-			return cid.Undef, err
-		}
-		if _, err := root.Restrict(ctx, after.Accepts); err != nil {
-			return cid.Undef, err
-		}
 	}
 	if tx.root != nil {
 		if err := tx.Tree.SetRoot(ctx, tx.root); err != nil {
@@ -233,6 +228,18 @@ func (tx *Tx) writeRest(c *sqlite3.Conn, entry int64) error {
 	}
 	for name, value := range maps.All(tx.settings) {
 		if err := exec(c, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value); err != nil {
+			return err
+		}
+	}
+	return tx.writeSizes(c)
+}
+
+func (tx *Tx) writeSizes(c *sqlite3.Conn) error {
+	if err := tx.sizes.write(c); err != nil {
+		return err
+	}
+	for _, author := range tx.forget {
+		if err := forgetAuthor(c, author); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,21 @@ func (r *Repo) ImportStream(ctx context.Context, source io.Reader) (unixfs.Entry
 // commands that verify write there.
 var protected = []path.Path{IdentitiesPath, FriendsPath, NodesPath, path.MustParse("node")}
 
+// checkNotSettings refuses to change the settings of friends, and whom they accept.
+func checkNotSettings(p path.Path) error {
+	if _, below := p.Below(TrustPath); below {
+		return fmt.Errorf("%s: %w: trust sets what stands there", p, tree.ErrForbidden)
+	}
+	if _, below := p.Below(AcceptsPath); below {
+		return fmt.Errorf("%s: %w: merge writes there whom friends accept", p, tree.ErrForbidden)
+	}
+	return nil
+}
+
 func checkUnprotected(p path.Path) error {
+	if err := checkNotSettings(p); err != nil {
+		return err
+	}
 	for _, top := range protected {
 		if _, below := p.Below(top); below {
 			return fmt.Errorf("%s: %w: %s holds what was verified; commands for identities, friends and nodes write there",
@@ -80,6 +94,9 @@ func (tx *Tx) SetValue(ctx context.Context, p path.Path, json []byte) error {
 // mayReplace refuses to write over what is not of the given policy, so that a slip does not take
 // a whole directory.
 func (tx *Tx) mayReplace(ctx context.Context, p path.Path, policy tree.Policy) error {
+	if err := checkNotSettings(p); err != nil {
+		return err
+	}
 	e, err := tx.Get(ctx, p)
 	switch {
 	case err != nil || e.Policy == policy || e.Policy == tree.RootPolicy:
@@ -103,6 +120,9 @@ func (tx *Tx) Delete(ctx context.Context, author func() (cid.Cid, error), p path
 	}
 	if p.IsTop() || p.String() == path.Root {
 		return fmt.Errorf("%s: %w: delete what is in it", p, tree.ErrForbidden)
+	}
+	if err := checkNotSettings(p); err != nil {
+		return err
 	}
 	if err := tx.checkNoDrafts(ctx, p); err != nil {
 		return err

@@ -2,7 +2,7 @@
 //
 // # Folder
 //
-//	format          "archivecache 1\n"; written last, so a folder without it is no repository
+//	format          "archivecache 2\n"; written last, so a folder without it is no repository
 //	repository.db   SQLite: head, log, marks, settings, and the small blocks (package store/embedded)
 //	segments/       the large blocks
 //	keys/           private keys (package identity), never in the tree nor in a block
@@ -25,6 +25,7 @@
 //	mark(slot BLOB, reference, pending, forked_from, proof, complete)
 //	merged(author BLOB, node BLOB, entry INTEGER)
 //	setting(name TEXT, value)
+//	size(cid BLOB, entries, bytes)
 //
 // CIDs are binary. The head has the tree, and the entry of the log that made it; generation
 // counts all commits, also those that change marks alone, and is what compare-and-swap compares
@@ -32,7 +33,8 @@
 // in the tree; pending is a newer one whose history could not be read yet; forked_from is one
 // more than the highest epoch that is forked, and proof proves it; complete says that all content
 // of reference was here. merged has the node that was merged last of each author, and the entry
-// of the log by then, so that an undone merge is not done again unasked.
+// of the log by then, so that an undone merge is not done again unasked. size has how much there
+// is in directories, and in trees of marks, of authors with a quota (package tree/shared).
 package repo
 
 import (
@@ -59,7 +61,7 @@ import (
 
 const (
 	formatFile  = "format"
-	format      = "archivecache 1\n"
+	format      = "archivecache 2\n"
 	formatStart = "archivecache "
 )
 
@@ -89,6 +91,7 @@ CREATE TABLE mark (
 ) STRICT;
 CREATE TABLE merged (author BLOB PRIMARY KEY, node BLOB NOT NULL, entry INTEGER NOT NULL) STRICT;
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE size (cid BLOB PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
 `
 
 // Initialize makes a repository in the folder dir, which is made too unless it is there, with the
@@ -175,7 +178,8 @@ func Open(dir string) (*Repo, error) {
 	case !strings.HasPrefix(string(text), formatStart):
 		return nil, fmt.Errorf("%s: %w: its format file reads %.40q", dir, ErrDamaged, text)
 	case string(text) != format:
-		return nil, fmt.Errorf("%s: %w: %.40q, and this program knows %q", dir, ErrFormat, text, format)
+		return nil, fmt.Errorf("%s: %w: %.40q, and this program knows %q; export its files with the program that wrote it, and add them to a new one",
+			dir, ErrFormat, text, format)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "repository.db")); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", dir, ErrDamaged, err)
@@ -271,7 +275,10 @@ func (r *Repo) Tree(ctx context.Context) (*tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tree.Open(store.NewOverlay(r.store), h.Cid), nil
+	blocks := store.NewOverlay(r.store)
+	t := tree.Open(blocks, h.Cid)
+	t.Trusts = r.trusts(tree.Open(blocks, h.Cid))
+	return t, nil
 }
 
 // Setting returns a setting of the repository; "" if it is not set.

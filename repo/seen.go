@@ -12,17 +12,18 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// seenNode is what a node says of the newest node that its author has seen of a friend. The node is
-// there as bytes, so that nothing that it publishes hangs from it, and its history as a link, so
-// that the friend can go on from there after a loss.
+// seenNode is what a node says of a friend: that its author accepts them, and the newest node of
+// theirs that its author has seen, if any. The node is there as bytes, so that nothing that it
+// publishes hangs from it, and its history as a link, so that the friend can go on from there after
+// a loss.
 type seenNode struct {
-	Node    []byte        `cbor:"node"`
+	Node    []byte        `cbor:"node,omitempty"`
 	History *dagcbor.Link `cbor:"history,omitempty"`
 	// Merged says that the root of the one who has seen it has all that the friend signed by then.
 	Merged bool `cbor:"merged,omitempty"`
 }
 
-// seen returns the map of the newest nodes seen of each friend; nil if there are none.
+// seen returns the map of all friends with the newest nodes seen of them; nil if there are none.
 func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
 	authors, err := tx.Accepted(ctx)
 	if err != nil {
@@ -34,18 +35,11 @@ func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
 		if err != nil {
 			return nil, err
 		}
-		if mark.Reference == nil {
-			continue
-		}
-		node, err := mark.Reference.Encode()
+		seen, err := tx.seenOf(ctx, friend, mark.Reference)
 		if err != nil {
 			return nil, err
 		}
-		merged, err := tx.repo.inEffect(ctx, tx.head, friend, mark.Reference)
-		if err != nil {
-			return nil, err
-		}
-		data, err := dagcbor.Marshal(seenNode{node, mark.Reference.History, merged})
+		data, err := dagcbor.Marshal(seen)
 		if err != nil {
 			return nil, err
 		}
@@ -58,6 +52,19 @@ func (tx *Tx) seen(ctx context.Context) (*dagcbor.Link, error) {
 	}
 	c, err := m.Flush(ctx, tx.Blocks)
 	return dagcbor.LinkTo(c), err
+}
+
+// seenOf returns what there is to say of a friend; node is nil if none was seen.
+func (tx *Tx) seenOf(ctx context.Context, friend cid.Cid, node *reference.Reference) (seenNode, error) {
+	if node == nil {
+		return seenNode{}, nil
+	}
+	data, err := node.Encode()
+	if err != nil {
+		return seenNode{}, err
+	}
+	merged, err := tx.repo.inEffect(ctx, tx.head, friend, node)
+	return seenNode{data, node.History, merged}, err
 }
 
 // Adopt takes over the nodes of one's own that the author of node has seen and this repository
@@ -82,7 +89,7 @@ func (tx *Tx) Adopt(ctx context.Context, node *reference.Reference, whole bool, 
 			continue
 		}
 		ref, merged, err := tx.decodeSeen(ctx, own, data)
-		if err == nil {
+		if err == nil && ref != nil {
 			err = tx.adopt(ctx, ref, whole && merged, complete)
 		}
 		if err != nil {
@@ -92,10 +99,14 @@ func (tx *Tx) Adopt(ctx context.Context, node *reference.Reference, whole bool, 
 	return nil
 }
 
+// decodeSeen reads what somebody says of own. The reference is nil if they have not seen any.
 func (tx *Tx) decodeSeen(ctx context.Context, own cid.Cid, data []byte) (ref *reference.Reference, merged bool, err error) {
 	var seen seenNode
 	if err := dagcbor.Unmarshal(data, &seen); err != nil {
 		return nil, false, err
+	}
+	if seen.Node == nil {
+		return nil, false, seen.checkEmpty()
 	}
 	ref, err = reference.Decode(seen.Node)
 	switch {
@@ -107,6 +118,14 @@ func (tx *Tx) decodeSeen(ctx context.Context, own cid.Cid, data []byte) (ref *re
 		return nil, false, fmt.Errorf("%w: two histories", reference.ErrMalformed)
 	}
 	return ref, seen.Merged, ref.VerifyWith(ctx, tx.Blocks)
+}
+
+// checkEmpty checks a record without a node.
+func (s seenNode) checkEmpty() error {
+	if s.History != nil || s.Merged {
+		return fmt.Errorf("%w: a record of a node that was seen, without the node", reference.ErrMalformed)
+	}
+	return nil
 }
 
 // adopt records ref, a node of one's own, if it is newer than what is known here.

@@ -154,6 +154,9 @@ func (r *Reporter) Report(report merge.Report, err error) {
 	default:
 		r.nodes++
 	}
+	if report.Through != nil {
+		r.env.Say("%s: %v", report.Path, report.Through)
+	}
 	if report.Own != nil {
 		r.env.Say("%s: %v", report.Path, report.Own)
 	}
