@@ -123,6 +123,7 @@ type AuthorInfo struct {
 	Time     string `json:"time,omitempty"`
 	Draft    bool   `json:"draft,omitempty"`
 	Forked   bool   `json:"forked,omitempty"`
+	Over     bool   `json:"over_quota,omitempty"` // left out of the view
 }
 
 // Info returns what there is to know about a thing.
@@ -211,7 +212,7 @@ func (i *Info) signed(ref *reference.Reference) {
 }
 
 func authorInfo(p tree.Part) AuthorInfo {
-	a := AuthorInfo{Author: p.Author.String(), Draft: p.Draft != nil, Forked: p.Fork != nil}
+	a := AuthorInfo{Author: p.Author.String(), Draft: p.Draft != nil, Forked: p.Fork != nil, Over: p.OverQuota}
 	if p.Reference != nil {
 		a.Epoch, a.Sequence, a.Time = p.Reference.Epoch, p.Reference.Sequence, claimed(p.Reference)
 	}
@@ -280,12 +281,15 @@ func (a AuthorInfo) text() string {
 	if a.Forked {
 		text += ", forked"
 	}
+	if a.Over {
+		text += ", over the quota and not shown"
+	}
 	return text
 }
 
 // A StatusLine is something that wants attention.
 type StatusLine struct {
-	Kind string `json:"kind"` // draft, unpublished, unmerged, conflict, forked
+	Kind string `json:"kind"` // draft, unpublished, unmerged, conflict, forked, over-quota
 	Path string `json:"path"`
 	Text string `json:"text"`
 }
@@ -370,7 +374,8 @@ func (r *Repo) unmerged(ctx context.Context, t *tree.Tree, _ *tree.Root) ([]Stat
 	return lines, err
 }
 
-// conflictLines tells which versions stand beside each other, and who has forked what.
+// conflictLines tells which versions stand beside each other, who has forked what, and what is left
+// out for a quota.
 func conflictLines(ctx context.Context, t *tree.Tree, root *tree.Root) ([]StatusLine, error) {
 	dirs, err := root.Directories(ctx)
 	if err != nil {
@@ -378,10 +383,18 @@ func conflictLines(ctx context.Context, t *tree.Tree, root *tree.Root) ([]Status
 	}
 	var lines []StatusLine
 	for _, d := range dirs {
+		over := false
 		for _, p := range d.Parts {
+			if p.OverQuota {
+				over = true
+				lines = append(lines, StatusLine{"over-quota", d.Path.String(), p.Author.String() + " has more than the quota, and this is not shown; trust changes it"})
+			}
 			if p.Fork != nil {
 				lines = append(lines, StatusLine{"forked", d.Shown.String(), p.Author.String() + " has signed versions that do not continue each other"})
 			}
+		}
+		if over && !d.Shared() {
+			continue // it is not shown at all
 		}
 		if d.Shown != d.Path {
 			lines = append(lines, StatusLine{"conflict", d.Shown.String(), "another directory stands at " + d.Path.String()})

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"archivecache/tree"
 	"archivecache/tree/path"
@@ -266,4 +268,36 @@ func (tx *Tx) dropSettings(ctx context.Context, before, after Authors) error {
 		}
 	}
 	return nil
+}
+
+// A TrustLine is what trust prints of a friend.
+type TrustLine struct {
+	ID string `json:"id"`
+	Trust
+	Accepts int `json:"accepts"` // how many authors the friend accepts
+}
+
+// TrustLines returns the settings of a friend, or of all if it is undefined, by their ids.
+func TrustLines(ctx context.Context, t *tree.Tree, friend cid.Cid) ([]TrustLine, error) {
+	authors, err := AuthorsOf(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	friends := authors.Friends
+	if friend.Defined() {
+		if err := authors.checkFriend(friend); err != nil {
+			return nil, err
+		}
+		friends = map[cid.Cid]bool{friend: true}
+	}
+	var lines []TrustLine
+	for id := range friends {
+		accepted, err := AcceptedBy(ctx, t, id)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, TrustLine{id.String(), authors.TrustOf(id), len(accepted)})
+	}
+	slices.SortFunc(lines, func(a, b TrustLine) int { return strings.Compare(a.ID, b.ID) })
+	return lines, nil
 }
