@@ -343,7 +343,9 @@ func (r *reader) move(t *rapid.T) {
 		r.drop(w)
 	case 3:
 		r.forget(w)
-	case 4, 5, 6:
+	case 4:
+		r.trust(w, repo.UsualTrust)
+	case 5, 6:
 		r.trust(w, repo.Trust{
 			Friends: rapid.Bool().Draw(t, "friends"), Marks: rapid.Bool().Draw(t, "marks"),
 			Entries: rapid.Uint64Range(0, 6).Draw(t, "entries"), Bytes: rapid.Uint64Range(0, 60).Draw(t, "bytes"),
@@ -393,6 +395,13 @@ func TestTrustLaws(t *testing.T) {
 			r.check("after")
 			if after := r.root(); after.Equals(before) {
 				t.Error("it changed nothing")
+			}
+			r.befriend(a)
+			r.drop(s.writers[1])
+			r.trust(a, repo.UsualTrust)
+			r.check("back")
+			if back := r.root(); !back.Equals(before) {
+				t.Errorf("taken back: root %s, and it was %s", back, before)
 			}
 		})
 	}

@@ -52,6 +52,10 @@ func (s sizes) SetSize(c cid.Cid, size shared.Size) { s[c] = size }
 // trusts returns who counts how much for p; with sizes that are known already only if asked for.
 func (p *person) trusts(known bool) tree.Trusts {
 	trust := maps.Clone(p.trust)
+	maps.DeleteFunc(trust, func(_ cid.Cid, t tree.Trust) bool { return t == (tree.Trust{}) })
+	if len(trust) == 0 {
+		return tree.Trusts{} // as for one who has no settings at all
+	}
 	t := tree.Trusts{Of: func(author cid.Cid) tree.Trust { return trust[author] }}
 	if known {
 		t.Sizes = p.sizes

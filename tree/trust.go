@@ -67,24 +67,30 @@ func (d *Directory) leftOut() bool { return !d.Shared() && len(d.Parts) > 0 && d
 // weigh sets how much of each part counts. Dirs are in the order of their ids: in that order the
 // parts of an author take up the quota, and those that do not fit are left out as a whole.
 func (r *Root) weigh(ctx context.Context, dirs []*Directory) error {
-	if r.trusts.Of == nil {
-		return nil
-	}
 	used := map[cid.Cid]shared.Size{}
 	for _, d := range dirs {
-		parts := slices.Clone(d.Parts) // those of before may share them
-		for i := range parts {
-			if err := r.weighPart(ctx, d, &parts[i], used); err != nil {
-				return fmt.Errorf("%s: size of the part of %s: %w", d.Founding.Path, parts[i].Author, err)
+		common := true // the parts, with those of before
+		for i, p := range d.Parts {
+			if err := r.weighPart(ctx, d, &p, used); err != nil {
+				return fmt.Errorf("%s: size of the part of %s: %w", d.Founding.Path, p.Author, err)
 			}
+			if p == d.Parts[i] {
+				continue
+			}
+			if common {
+				d.Parts, common = slices.Clone(d.Parts), false
+			}
+			d.Parts[i] = p
 		}
-		d.Parts = parts
 	}
 	return nil
 }
 
 func (r *Root) weighPart(ctx context.Context, d *Directory, p *Part, used map[cid.Cid]shared.Size) error {
-	trust := r.trusts.Of(p.Author)
+	trust := Trust{}
+	if r.trusts.Of != nil {
+		trust = r.trusts.Of(p.Author)
+	}
 	p.OwnMarks, p.OverQuota = trust.OwnMarks, false
 	if trust.Entries == 0 && trust.Bytes == 0 {
 		return nil
