@@ -178,8 +178,7 @@ func Open(dir string) (*Repo, error) {
 	case !strings.HasPrefix(string(text), formatStart):
 		return nil, fmt.Errorf("%s: %w: its format file reads %.40q", dir, ErrDamaged, text)
 	case string(text) != format:
-		return nil, fmt.Errorf("%s: %w: %.40q, and this program knows %q; export its files with the program that wrote it, and add them to a new one",
-			dir, ErrFormat, text, format)
+		return nil, fmt.Errorf("%s: %w: %.40q, and this program knows %q%s", dir, ErrFormat, text, format, leaving(string(text)))
 	}
 	if _, err := os.Stat(filepath.Join(dir, "repository.db")); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", dir, ErrDamaged, err)
@@ -192,6 +191,14 @@ func Open(dir string) (*Repo, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), r.Close())
 	}
 	return r, nil
+}
+
+// leaving says how to go on with a repository of an older format.
+func leaving(text string) string {
+	if text == "archivecache 1\n" {
+		return "; export its files and its keys with the program that wrote it, and add them to a new repository"
+	}
+	return ""
 }
 
 // checkHead returns an error if there is no head, as in a database that was emptied. It is there
