@@ -200,11 +200,17 @@ func newSociety(t *testing.T, n int, seed uint64) *society {
 	other.put("root/forum/kept", "for some")
 	s.publish(other)
 	deleter.befriend(other)
-	give(t, deleter.repo, other.nodes[len(other.nodes)-1])
-	take(t, deleter.repo, other.car())
-	mergeAll(t, deleter.repo)
+	deleter.learn(t, other)
 	deleter.delete("root/forum/kept")
-	s.publish(deleter)
+	// And each of these two has something newest that the other has not, of somebody whom both accept.
+	for i, w := range []*writer{deleter, other} {
+		w.befriend(s.writers[1], s.writers[3])
+		writes := s.writers[1+2*i]
+		writes.put("root/forum/newest", fmt.Sprint("only ", i))
+		s.publish(writes)
+		w.learn(t, writes)
+		s.publish(w)
+	}
 	s.template = filepath.Join(t.TempDir(), "template")
 	r, err := repo.Initialize(t.Context(), s.template, forum)
 	must(t, err)
@@ -213,6 +219,14 @@ func newSociety(t *testing.T, n int, seed uint64) *society {
 	}
 	must(t, r.Close())
 	return s
+}
+
+// learn merges the newest node of another.
+func (w *writer) learn(t tb, other *writer) {
+	w.Helper()
+	give(t, w.repo, other.nodes[len(other.nodes)-1])
+	take(t, w.repo, other.car())
+	mergeAll(t, w.repo)
 }
 
 func (s *society) publish(w *writer) {
@@ -404,5 +418,33 @@ func TestTrustLaws(t *testing.T) {
 				t.Errorf("taken back: root %s, and it was %s", back, before)
 			}
 		})
+	}
+}
+
+// TestMergeAllLeavesNothing merges two nodes of which one makes something in the other count,
+// whichever comes first.
+func TestMergeAllLeavesNothing(t *testing.T) {
+	s := newSociety(t, 4, 3)
+	pair := []*writer{s.writers[0], s.writers[2]}
+	for _, trusted := range pair {
+		r := s.newReader(t)
+		for _, w := range pair {
+			r.befriend(w)
+		}
+		r.trust(trusted, repo.Trust{Friends: true, Marks: true})
+		r.latest()
+		done := r.root()
+		for _, w := range pair {
+			at, err := repo.NodesPath.Join(w.id().String())
+			must(t, err)
+			report, err := merge.Node(t.Context(), r.repo, "merge", at, merge.Options{})
+			if err != nil || report.Changed() > 0 {
+				t.Errorf("merged again: %+v, %v", report.Changes, err)
+			}
+		}
+		if again := r.root(); !again.Equals(done) {
+			t.Errorf("merged again: root %s, and it was %s", again, done)
+		}
+		r.close()
 	}
 }
