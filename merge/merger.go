@@ -74,7 +74,8 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 	return err
 }
 
-// accept takes note of whom the author of the node accepts, before the join, which may be of theirs.
+// accept takes note of whom the author of the node accepts, before the join, which takes in what is
+// theirs.
 // It reports whether that changed the tree.
 func (m *merger) accept(ctx context.Context) (changed bool, err error) {
 	m.report.Through = nil

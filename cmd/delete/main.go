@@ -14,8 +14,9 @@ Delete deletes what stands at the PATHs, with all below. Of other people's files
 in a shared directory it hides the versions that are visible now, for everybody
 who accepts you; list -hidden shows them. Deleting nodes forgets the nodes that
 friends have sent; what was seen last stays known, so that older ones are still
-refused. Deleting friends/ID drops a friend, and with them what they wrote. undo
-brings everything back.
+refused. Deleting friends/ID drops a friend, and with them the settings that trust
+made, what they wrote, and who was accepted through them only; forget-author
+forgets what was seen of them as well. undo brings everything back.
 
 Example:
 
