@@ -8,7 +8,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFLAGS     := -trimpath
 LDFLAGS     := -s -w
 
-.PHONY: help build demo test fuzz bench lint install uninstall clean
+.PHONY: help build demo test fuzz bench sim lint install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ fuzz: ## every decoder against hostile input, FUZZTIME each
 
 bench: build ## beside cp, git, kubo and restic; see bench/README.md
 	$(GO) run ./bench
+
+sim: ## a thousand people, a tenth of them cheats, gossip until all are equal; see docs/simulation.md
+	ARCHIVECACHE_SIM=1 $(GO) test ./internal/sim -run Thousand -v -timeout 20m
 
 lint: ## vet, gofmt and staticcheck
 	$(GO) vet ./...

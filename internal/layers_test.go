@@ -72,6 +72,7 @@ func TestLayers(t *testing.T) {
 		{"repo", "exchange merge cmd internal/cli internal/local"},
 		{"exchange", "repo merge cmd internal/cli internal/local tree"},
 		{"merge", "cmd internal/cli internal/local"},
+		{"internal/sim", "repo exchange merge cmd internal/cli internal/local internal/sqlite store/embedded"},
 		{"internal/cli", "store identity tree repo exchange merge unixfs"},
 	}
 	all := packages(t)
