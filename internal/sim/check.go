@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"archivecache/store"
 	"archivecache/tree"
@@ -144,12 +145,7 @@ func (w *world) checkFiles(ctx context.Context, root *tree.Root, r *Result) erro
 }
 
 func containsDirectory(dirs []*tree.Directory, id cid.Cid) bool {
-	for _, d := range dirs {
-		if d.ID.Equals(id) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(dirs, func(d *tree.Directory) bool { return d.ID.Equals(id) })
 }
 
 func (w *world) checkOwned(d *tree.Directory, r *Result) error {
@@ -173,32 +169,21 @@ type place struct {
 }
 
 func (w *world) checkShared(ctx context.Context, blocks store.Blocks, d *tree.Directory, r *Result) error {
-	all := shared.Directory{ID: d.ID}
-	for _, part := range d.Parts {
-		all.Layers = append(all.Layers, part.Layer())
-	}
-	hidden := map[string]bool{}
-	err := shared.Hidden(ctx, blocks, all, func(h shared.HiddenVersion) error {
-		hidden[h.Author.String()+"/"+h.Path] = true
-		return nil
-	})
+	hidden, err := hiddenIn(ctx, blocks, d)
 	if err != nil {
 		return err
 	}
 	visible := map[place]bool{}
 	err = eachFile(ctx, blocks, d.Content, "", func(at, _ string, content cid.Cid) { visible[place{at, content}] = true })
-	if err != nil {
-		return err
-	}
 	for _, p := range w.people {
 		newest, ok := w.newest[w.number[reference.Slot{Directory: d.ID, Author: p.id}]]
 		if !ok || newest.author != p {
 			continue
 		}
 		var lost error
-		err := eachFile(ctx, blocks, newest.reference.Content.Target(), "", func(at, name string, content cid.Cid) {
+		read := eachFile(ctx, blocks, newest.reference.Content.Target(), "", func(at, name string, content cid.Cid) {
 			switch {
-			case hidden[p.id.String()+"/"+at+name]:
+			case hidden[version{p.id, at + name}]:
 				r.Hidden++
 			case visible[place{at, content}]:
 				r.Visible++
@@ -206,11 +191,28 @@ func (w *world) checkShared(ctx context.Context, blocks store.Blocks, d *tree.Di
 				lost = fmt.Errorf("%s%s of person %d is lost", at, name, p.index)
 			}
 		})
-		if err := errors.Join(err, lost); err != nil {
-			return err
-		}
+		err = errors.Join(err, read, lost)
 	}
-	return nil
+	return err
+}
+
+// A version is what an author has at a path.
+type version struct {
+	author cid.Cid
+	path   string
+}
+
+// hiddenIn returns what marks hide in a shared directory.
+func hiddenIn(ctx context.Context, blocks store.Blocks, d *tree.Directory) (map[version]bool, error) {
+	all := shared.Directory{ID: d.ID}
+	for _, part := range d.Parts {
+		all.Layers = append(all.Layers, part.Layer())
+	}
+	hidden := map[version]bool{}
+	return hidden, shared.Hidden(ctx, blocks, all, func(h shared.HiddenVersion) error {
+		hidden[version{h.Author, h.Path}] = true
+		return nil
+	})
 }
 
 // eachFile calls fn for every file below dir, which stands at the path at; an undefined dir is

@@ -104,10 +104,10 @@ type Result struct {
 	Outcomes   map[string]int `json:"outcomes"`  // of all that honest people were offered
 	Root       cid.Cid        `json:"-"`         // of all honest people
 	RootText   string         `json:"root"`
-	Forked     int            `json:"forked"`  // authors who have a forked directory, in that root
-	Visible    int            `json:"visible"` // files of honest authors that it shows
-	Hidden     int            `json:"hidden"`  // files of honest authors that marks hide
-	LiveBlocks int            `json:"live_blocks"`
+	Forked     int            `json:"forked"`      // authors who have a forked directory, in that root
+	Visible    int            `json:"visible"`     // files of honest authors that it shows
+	Hidden     int            `json:"hidden"`      // files of honest authors that marks hide
+	LiveBlocks int            `json:"live_blocks"` // of nodes and states, the most that there were at a time
 }
 
 // A MeanCost is a mean of costs.
@@ -195,7 +195,10 @@ func (w *world) states() int {
 }
 
 func (w *world) result(rounds int) *Result {
-	r := &Result{Config: w.Config, Rounds: rounds, Settling: rounds - w.Rounds, Published: w.published, Outcomes: map[string]int{}, LiveBlocks: w.peak}
+	r := &Result{
+		Config: w.Config, Rounds: rounds, Settling: rounds - w.Rounds, Published: w.published,
+		Outcomes: map[string]int{}, LiveBlocks: w.peak,
+	}
 	honest := 0
 	for _, p := range w.people {
 		if p.kind != Honest {

@@ -7,18 +7,18 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A Measured is a result with what the run took here.
 type Measured struct {
 	*Result
-	Seconds float64 `json:"seconds"` // by the clock
-	Memory  uint64  `json:"memory"`  // bytes that the process has had from the system by then
+	Seconds   float64 `json:"seconds"`   // by the clock
+	Processor float64 `json:"processor"` // seconds of processor time
+	Memory    uint64  `json:"memory"`    // bytes that the process has had from the system by then
 }
 
 var columns = []string{
-	"people", "cheats", "rounds", "settling", "published", "messages", "references", "max", "KiB", "max", "time", "memory",
+	"people", "cheats", "rounds", "settling", "published", "messages", "references", "max", "KiB", "max", "time", "CPU", "memory",
 }
 
 // Table writes results as a Markdown table. Numbers of messages, references and KiB are for each
@@ -30,7 +30,7 @@ func Table(w io.Writer, results []Measured) error {
 			fmt.Sprint(r.Config.People), fmt.Sprint(r.Cheats), fmt.Sprint(r.Rounds), fmt.Sprint(r.Settling), fmt.Sprint(r.Published),
 			fmt.Sprintf("%.0f", r.Mean.Messages), fmt.Sprintf("%.0f", r.Mean.References), fmt.Sprint(r.Max.References),
 			fmt.Sprintf("%.0f", r.Mean.Bytes/1024), fmt.Sprint(r.Max.Bytes / 1024),
-			time.Duration(r.Seconds * float64(time.Second)).Round(100 * time.Millisecond).String(),
+			fmt.Sprintf("%.1f s", r.Seconds), fmt.Sprintf("%.1f s", r.Processor),
 			fmt.Sprintf("%d MiB", r.Memory>>20),
 		})
 	}

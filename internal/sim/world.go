@@ -73,6 +73,24 @@ func (w *world) begin(ctx context.Context) error {
 	if err := overlay.Put(ctx, empty); err != nil {
 		return err
 	}
+	if err := w.found(ctx, overlay); err != nil {
+		return err
+	}
+	for _, b := range overlay.Pending() {
+		if err := w.heap.put(b, w.heap.first); err != nil {
+			return err
+		}
+	}
+	w.connect()
+	w.assign()
+	for _, p := range w.people {
+		p.state, p.desk = w.begun, newDesk(w.heap, p)
+	}
+	return nil
+}
+
+// found writes the root with which all begin.
+func (w *world) found(ctx context.Context, overlay *store.Overlay) error {
 	base, err := tree.NewRoot(overlay, []reference.Founding{forum}).Commit(ctx)
 	if err != nil {
 		return err
@@ -83,26 +101,14 @@ func (w *world) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	st, err := all.Flush(ctx, overlay)
-	if err != nil {
+	if w.begun, err = all.Flush(ctx, overlay); err != nil {
 		return err
 	}
-	root, err := w.rootOf(ctx, overlay, base, st, cid.Undef)
-	if err != nil {
-		return err
+	root, err := w.rootOf(ctx, overlay, base, w.begun, cid.Undef)
+	if err == nil {
+		w.root = root.Cid()
 	}
-	w.root, w.begun = root.Cid(), st
-	for _, b := range overlay.Pending() {
-		if err := w.heap.put(b, w.heap.first); err != nil {
-			return err
-		}
-	}
-	w.connect()
-	w.assign()
-	for _, p := range w.people {
-		p.state, p.desk = st, newDesk(w.heap, p)
-	}
-	return nil
+	return err
 }
 
 // join makes one person, whose first references go into all.

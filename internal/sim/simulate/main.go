@@ -4,10 +4,11 @@
 // Usage:
 //
 //	go run ./internal/sim/simulate [-people N,...] [-seed N] [-cheats SHARE] [-kinds KIND,...]
-//	                               [-json] [-plot FILE.svg] [-summary]
+//	                               [-json] [-plot FILE.svg] [-summary] [-add FILE]
 //
 // It prints a table with a row for each number of people. The exit status is 1 if what is promised
-// did not hold.
+// did not hold. Large runs take long: -json keeps what one has shown, and -add takes it into the
+// table and the plot of another.
 //
 // Example:
 //
@@ -20,12 +21,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"archivecache/internal/sim"
@@ -35,7 +38,7 @@ type options struct {
 	sizes         []int
 	config        sim.Config
 	json, summary bool
-	plot          string
+	plot, add     string
 }
 
 func main() {
@@ -56,7 +59,7 @@ func main() {
 func parse() (options, error) {
 	opt := options{config: sim.Standard(0, 1)}
 	c := &opt.config
-	people := flag.String("people", "100", "`NUMBERS` of people, one run for each, with commas")
+	people := flag.String("people", "100", "`NUMBERS` of people, one run for each, with commas; none if empty")
 	kinds := flag.String("kinds", "", "`KINDS` of cheats, with commas; all if empty")
 	flag.Uint64Var(&c.Seed, "seed", c.Seed, "`NUMBER` from which all chance follows")
 	flag.Float64Var(&c.Cheats, "cheats", c.Cheats, "`SHARE` of people who cheat")
@@ -67,15 +70,16 @@ func parse() (options, error) {
 	flag.BoolVar(&opt.json, "json", false, "print one JSON object for each run in place of the table")
 	flag.BoolVar(&opt.summary, "summary", false, "say in words what each run has shown")
 	flag.StringVar(&opt.plot, "plot", "", "draw the cost against the number of people into `FILE`")
+	flag.StringVar(&opt.add, "add", "", "show the runs in `FILE`, which -json has printed, as well")
 	flag.Parse()
-	for _, text := range strings.Split(*people, ",") {
+	for _, text := range words(*people) {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			return opt, fmt.Errorf("-people %s: not numbers with commas between them", *people)
 		}
 		opt.sizes = append(opt.sizes, n)
 	}
-	for _, kind := range strings.FieldsFunc(*kinds, func(r rune) bool { return r == ',' }) {
+	for _, kind := range words(*kinds) {
 		if !slices.Contains(sim.Kinds, sim.Cheat(kind)) {
 			return opt, fmt.Errorf("-kinds %s: there are %q", kind, sim.Kinds)
 		}
@@ -87,22 +91,66 @@ func parse() (options, error) {
 	return opt, nil
 }
 
+func words(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
+
 func run(ctx context.Context, opt options) error {
-	var results []sim.Measured
+	results, err := earlier(opt.add)
+	if err != nil {
+		return err
+	}
 	for _, n := range opt.sizes {
 		c := opt.config
 		c.People = n
-		start := time.Now()
+		start, before := time.Now(), processor()
 		r, err := sim.Run(ctx, c)
 		if err != nil {
 			return fmt.Errorf("%d people, seed %d: %w", n, c.Seed, err)
 		}
 		var memory runtime.MemStats
 		runtime.ReadMemStats(&memory)
-		results = append(results, sim.Measured{Result: r, Seconds: time.Since(start).Seconds(), Memory: memory.Sys})
+		results = append(results, sim.Measured{
+			Result: r, Seconds: time.Since(start).Seconds(), Processor: (processor() - before).Seconds(), Memory: memory.Sys,
+		})
 		fmt.Fprintf(os.Stderr, "simulate: %d people are done after %s\n", n, time.Since(start).Round(time.Second))
 	}
+	if len(results) == 0 {
+		return errors.New("nothing to show: give -people or -add")
+	}
+	slices.SortStableFunc(results, func(a, b sim.Measured) int { return a.Config.People - b.Config.People })
 	return errors.Join(show(opt, results), draw(opt.plot, results))
+}
+
+// processor returns the processor time that this process has used.
+func processor() time.Duration {
+	var used syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// earlier reads results that were printed as JSON; no file has none.
+func earlier(file string) (results []sim.Measured, err error) {
+	if file == "" {
+		return nil, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for d := json.NewDecoder(f); ; {
+		var r sim.Measured
+		switch err := d.Decode(&r); {
+		case errors.Is(err, io.EOF):
+			return results, nil
+		case err != nil || r.Result == nil:
+			return nil, fmt.Errorf("%s: not what -json prints: %w", file, err)
+		}
+		results = append(results, r)
+	}
 }
 
 func show(opt options, results []sim.Measured) error {
