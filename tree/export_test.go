@@ -32,3 +32,21 @@ func OpenRootWith(ctx context.Context, blocks store.Blocks, c cid.Cid, trusts Tr
 
 // DecodeRoot reads a root record.
 func DecodeRoot(data []byte) (any, error) { return decodeRoot(data) }
+
+// Offer joins one reference into the state of r, as a merge of a root with that reference alone
+// would.
+func Offer(ctx context.Context, r *Root, rules state.Rules, ref *reference.Reference) (state.Change, error) {
+	r.touch(ref.Directory)
+	return r.state.Offer(ctx, rules, ref)
+}
+
+// FromNothing returns the CID of the root that follows from the state and the drafts of r, if no
+// view of before is used.
+func FromNothing(ctx context.Context, r *Root) (cid.Cid, error) {
+	again, err := OpenRoot(ctx, r.blocks, r.cid)
+	if err != nil {
+		return cid.Undef, err
+	}
+	again.before, again.allTouched = []*Directory{}, true
+	return again.Commit(ctx)
+}

@@ -1,0 +1,158 @@
+package tree_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"archivecache/store"
+	"archivecache/tree"
+	"archivecache/tree/reference"
+	"archivecache/tree/state"
+
+	"github.com/ipfs/go-cid"
+)
+
+// meet publishes, and so does somebody else; each merges the other.
+func (p *actor) meet() {
+	q := p.drawActor("whom")
+	p.publish()
+	q.publish()
+	p.mergeNewestOf(q)
+	q.mergeNewestOf(p)
+}
+
+// mergeNewest merges what somebody has published last.
+func (p *actor) mergeNewest() { p.mergeNewestOf(p.drawActor("from")) }
+
+func (p *actor) mergeNewestOf(from *actor) {
+	for _, pub := range slices.Backward(p.published) {
+		if pub.by == from {
+			p.hear(pub, p.blocks, false)
+			return
+		}
+	}
+}
+
+// mergeAny merges anything that was ever published: it may be old, and known.
+func (p *actor) mergeAny() {
+	if len(p.published) > 0 {
+		p.hear(p.published[p.draw(len(p.published), "publication")], p.blocks, false)
+	}
+}
+
+// mergeLossy merges while some blocks cannot be had.
+func (p *actor) mergeLossy() {
+	if len(p.published) > 0 {
+		pub := p.published[p.draw(len(p.published), "publication")]
+		p.hear(pub, lossy{p.blocks, byte(p.draw(8, "lost"))}, true)
+	}
+}
+
+// offerOne takes one reference that somebody has signed, at any time.
+func (p *actor) offerOne() {
+	slots := slices.SortedFunc(maps.Keys(p.ledger), compareSlots)
+	if len(slots) == 0 {
+		return
+	}
+	refs := p.ledger[slots[p.draw(len(slots), "slot")]]
+	ref := refs[p.draw(len(refs), "reference")].ref
+	if p.parted(p.byID[ref.Owner.Cid]) {
+		return
+	}
+	p.merging(func() ([]state.Change, error) {
+		change, err := tree.Offer(p.ctx, p.root, p.rules(p.blocks), ref)
+		return []state.Change{change}, err
+	}, false)
+}
+
+func compareSlots(a, b reference.Slot) int {
+	if a.Directory.Equals(b.Directory) {
+		return compareCids(a.Author, b.Author)
+	}
+	return compareCids(a.Directory, b.Directory)
+}
+
+func compareCids(a, b cid.Cid) int {
+	switch {
+	case a.KeyString() < b.KeyString():
+		return -1
+	case a.KeyString() > b.KeyString():
+		return 1
+	}
+	return 0
+}
+
+// parted reports whether a partition stands between p and q.
+func (p *actor) parted(q *actor) bool { return p.split != nil && p.split[p] != p.split[q] }
+
+// hear merges a publication, if no partition keeps it away. With losses, content may be missing as
+// well, or all of it.
+func (p *actor) hear(pub publication, blocks store.Getter, losses bool) {
+	if !p.parted(pub.by) {
+		p.merging(func() ([]state.Change, error) { return p.join(pub, blocks) }, losses)
+	}
+}
+
+func (p *actor) join(pub publication, blocks store.Getter) ([]state.Change, error) {
+	return p.root.Merge(p.ctx, p.rules(blocks), pub.root, state.OpenProofs(blocks, pub.proofs))
+}
+
+// merging does what changes the state, commits it, and checks that nothing has vanished that
+// nobody has removed.
+func (p *actor) merging(join func() ([]state.Change, error), losses bool) {
+	root, before := p.root.Cid(), p.files()
+	changes, err := join()
+	if losses && errors.Is(err, store.ErrNotFound) {
+		p.open(root)
+		return
+	}
+	p.must(err)
+	forked, changed := false, false
+	for i := range changes {
+		changed = changed || changes[i].Outcome.Changes()
+		if changes[i].Outcome.Changes() && losses && p.draw(4, "content is missing") == 0 {
+			p.must(p.root.TakeBack(p.ctx, changes[i].Slot, changes[i].Old))
+			continue
+		}
+		forked = forked || changes[i].Outcome == state.Forked
+		p.settle(&changes[i], losses)
+	}
+	if !changed {
+		return
+	}
+	p.commit(root)
+	if forked {
+		return // that takes both sides out
+	}
+	after := p.files()
+	for f, paths := range before {
+		if after[f] == nil && !p.gone[f] {
+			p.t.Fatalf("%v has vanished by a merge, and nobody has removed it", paths)
+		}
+	}
+}
+
+// settle remembers what a merge has brought, as a repository does.
+func (p *actor) settle(c *state.Change, losses bool) {
+	lawCounts.of(string(c.Outcome)).Add(1)
+	mark := p.marks[c.Slot]
+	switch c.Outcome {
+	case state.New, state.Newer:
+		p.must(p.root.Rebase(p.ctx, c.Slot))
+		mark.Reference = c.Offered
+	case state.Forked:
+		if c.Proof != nil {
+			p.proofs[c.Slot] = c.Proof
+			mark.ForkedFrom = max(mark.ForkedFrom, c.Proof.A.Epoch+1)
+		}
+	case state.Same, state.Stale, state.Unknown:
+	case state.Incomplete:
+		if !losses {
+			p.t.Fatalf("incomplete without losses: %v", c.Err)
+		}
+	default:
+		p.t.Fatalf("%s: %v", c.Outcome, c.Err)
+	}
+	p.marks[c.Slot] = mark
+}
