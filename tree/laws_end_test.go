@@ -45,7 +45,7 @@ func (s *schedule) sameView(view cid.Cid, dirs []lawDirectory) {
 
 // checkJoin joins the states of three publications, of any time, in all orders, and by twos.
 func (s *schedule) checkJoin() {
-	if len(s.published) == 0 || s.draw(4, "join") > 0 {
+	if len(s.published) == 0 || s.draw(8, "join") > 0 {
 		return
 	}
 	var three []publication
@@ -128,29 +128,54 @@ func (p *actor) hearAll(of ...*actor) {
 	for _, pub := range p.published {
 		last[pub.by] = pub
 	}
-	var news []func() ([]state.Change, error)
+	var joins []publication
 	for _, q := range of {
-		if pub, ok := last[q]; ok && q != p {
-			news = append(news, func() ([]state.Change, error) { return p.join(pub, p.blocks) })
+		if pub, ok := last[q]; ok && q != p && p.draw(2, "leave out") == 0 {
+			joins = append(joins, pub)
 		}
 	}
+	var refs []*signedRef
 	for _, slot := range slices.SortedFunc(maps.Keys(p.ledger), compareSlots) {
 		if !slices.Contains(of, p.byID[slot.Author]) {
 			continue
 		}
 		for _, r := range p.ledger[slot] {
-			if !p.isLast(r) && p.draw(8, "old") > 0 {
-				continue
+			if p.isLast(r) || p.draw(8, "old") == 0 {
+				refs = append(refs, r)
 			}
-			news = append(news, func() ([]state.Change, error) { return p.offerUnlessHeld(r) })
 		}
 	}
-	for _, i := range rapid.Permutation(numbers(len(news))).Draw(p.t, "order") {
-		p.merging(news[i], false)
+	p.hearInAnyOrder(joins, refs)
+}
+
+// hearInAnyOrder merges the publications, and offers the references in the parts between.
+func (p *actor) hearInAnyOrder(joins []publication, refs []*signedRef) {
+	order := rapid.Permutation(numbers(len(joins)+len(refs))).Draw(p.t, "order")
+	for len(order) > 0 {
+		n := slices.IndexFunc(order, func(i int) bool { return i < len(joins) })
+		if n == 0 {
+			p.merging(func() ([]state.Change, error) { return p.merge(joins[order[0]], p.blocks, false) }, false)
+			order = order[1:]
+			continue
+		}
+		if n < 0 {
+			n = len(order)
+		}
+		p.merging(func() (changes []state.Change, err error) {
+			for _, i := range order[:n] {
+				if change, err := p.offerUnlessHeld(refs[i-len(joins)]); err != nil {
+					return nil, err
+				} else {
+					changes = append(changes, change)
+				}
+			}
+			return changes, nil
+		}, false)
+		order = order[n:]
 	}
 }
 
-// numbers returns 0 to n-1, and 0 if n is 0, of which there is a permutation.
+// numbers returns 0 to n-1.
 func numbers(n int) []int {
 	all := make([]int, n)
 	for i := range all {
@@ -165,13 +190,12 @@ func (s *schedule) isLast(r *signedRef) bool {
 }
 
 // offerUnlessHeld offers r, unless it is what the state holds, which would change nothing.
-func (p *actor) offerUnlessHeld(r *signedRef) ([]state.Change, error) {
+func (p *actor) offerUnlessHeld(r *signedRef) (state.Change, error) {
 	held, err := p.root.State().Get(p.ctx, r.ref.Slot())
 	if err != nil || held.Reference != nil && p.find(held.Reference) == r {
-		return nil, err
+		return state.Change{}, err
 	}
-	change, err := tree.Offer(p.ctx, p.root, p.rules(p.blocks), r.ref)
-	return []state.Change{change}, err
+	return p.offer(r.ref)
 }
 
 // circle returns whom p accepts, as a text.
@@ -228,11 +252,8 @@ func (p *actor) checkEnd(fresh *actor) {
 		p.t.Fatalf("%s: from the start %v\nnow %v", p.circle(), p.list(fresh.root.View()), p.list(without.View()))
 	}
 	root := p.root.Cid()
-	for _, pub := range p.published {
-		if p.draw(8, "once more") > 0 {
-			continue
-		}
-		changes, err := p.join(pub, p.blocks)
+	if len(p.published) > 0 {
+		changes, err := p.join(p.published[p.draw(len(p.published), "once more")], p.blocks)
 		p.must(err)
 		for _, c := range changes {
 			if c.Outcome.Changes() {

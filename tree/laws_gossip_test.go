@@ -61,7 +61,7 @@ func (p *actor) offerOne() {
 		return
 	}
 	p.merging(func() ([]state.Change, error) {
-		change, err := tree.Offer(p.ctx, p.root, p.rules(p.blocks), ref)
+		change, err := p.offer(ref)
 		return []state.Change{change}, err
 	}, false)
 }
@@ -90,40 +90,54 @@ func (p *actor) parted(q *actor) bool { return p.split != nil && p.split[p] != p
 // well, or all of it.
 func (p *actor) hear(pub publication, blocks store.Getter, losses bool) {
 	if !p.parted(pub.by) {
-		p.merging(func() ([]state.Change, error) { return p.join(pub, blocks) }, losses)
+		p.merging(func() ([]state.Change, error) { return p.merge(pub, blocks, losses) }, losses)
 	}
 }
 
+// merge joins the state of a publication and settles what changes.
+func (p *actor) merge(pub publication, blocks store.Getter, losses bool) ([]state.Change, error) {
+	changes, err := p.join(pub, blocks)
+	for i := range changes {
+		c := &changes[i]
+		if err == nil && losses && c.Outcome.Changes() && p.draw(4, "content is missing") == 0 {
+			p.must(p.root.TakeBack(p.ctx, c.Slot, c.Old))
+			c.Outcome, c.Err = state.Incomplete, store.ErrNotFound
+		}
+		p.settle(c, losses)
+	}
+	return changes, err
+}
+
+// join joins the state of a publication.
 func (p *actor) join(pub publication, blocks store.Getter) ([]state.Change, error) {
 	return p.root.Merge(p.ctx, p.rules(blocks), pub.root, state.OpenProofs(blocks, pub.proofs))
 }
 
+// offer joins one reference and settles what changes.
+func (p *actor) offer(ref *reference.Reference) (state.Change, error) {
+	change, err := tree.Offer(p.ctx, p.root, p.rules(p.blocks), ref)
+	if err == nil {
+		p.settle(&change, false)
+	}
+	return change, err
+}
+
 // merging does what changes the state, commits it, and checks that nothing has vanished that
 // nobody has removed.
-func (p *actor) merging(join func() ([]state.Change, error), losses bool) {
+func (p *actor) merging(do func() ([]state.Change, error), losses bool) {
 	root, before := p.root.Cid(), p.files()
-	changes, err := join()
+	changes, err := do()
 	if losses && errors.Is(err, store.ErrNotFound) {
 		p.open(root)
 		return
 	}
 	p.must(err)
-	forked, changed := false, false
-	for i := range changes {
-		changed = changed || changes[i].Outcome.Changes()
-		if changes[i].Outcome.Changes() && losses && p.draw(4, "content is missing") == 0 {
-			p.must(p.root.TakeBack(p.ctx, changes[i].Slot, changes[i].Old))
-			continue
-		}
-		forked = forked || changes[i].Outcome == state.Forked
-		p.settle(&changes[i], losses)
-	}
-	if !changed {
+	if !losses && !slices.ContainsFunc(changes, func(c state.Change) bool { return c.Outcome.Changes() }) {
 		return
 	}
 	p.commit(root)
-	if forked {
-		return // that takes both sides out
+	if slices.ContainsFunc(changes, func(c state.Change) bool { return c.Outcome == state.Forked }) || !p.id.Defined() {
+		return // a fork takes both sides out; a newcomer has not seen anything
 	}
 	after := p.files()
 	for f, paths := range before {

@@ -42,7 +42,8 @@ type schedule struct {
 	ledger    map[reference.Slot][]*signedRef
 	gone      map[lawFile]bool // what somebody has removed
 
-	listings map[cid.Cid][]lawEntry // of directories
+	looks    map[cid.Cid]map[lawFile][]string // what roots show
+	listings map[cid.Cid][]lawEntry           // of directories
 	marked   map[cid.Cid]map[string]lawRecord
 }
 
@@ -101,7 +102,7 @@ func newSchedule(t *rapid.T) *schedule {
 	s := &schedule{
 		t: t, ctx: context.Background(), blocks: lawBlocks{}, byID: map[cid.Cid]*actor{},
 		ledger: map[reference.Slot][]*signedRef{}, gone: map[lawFile]bool{},
-		listings: map[cid.Cid][]lawEntry{}, marked: map[cid.Cid]map[string]lawRecord{},
+		looks: map[cid.Cid]map[lawFile][]string{}, listings: map[cid.Cid][]lawEntry{}, marked: map[cid.Cid]map[string]lawRecord{},
 	}
 	lawNonces.Store(goroutine(), mathrand.New(mathrand.NewPCG(0, rapid.Uint64().Draw(t, "nonces"))))
 	start := tree.NewRoot(s.blocks, lawDirectories)
@@ -174,7 +175,11 @@ type lawFile struct {
 // files returns what p sees, with the paths of each. Empty directories are left out: they may get
 // files.
 func (p *actor) files() map[lawFile][]string {
+	if seen, ok := p.looks[p.root.Cid()]; ok {
+		return seen
+	}
 	seen := map[lawFile][]string{}
+	p.looks[p.root.Cid()] = seen
 	for _, d := range p.directories() {
 		for at, c := range p.list(d.Content) {
 			if f := (lawFile{d.ID, parentOf(at), c}); !c.Equals(emptyDirectory) {
