@@ -173,7 +173,25 @@ func (p *actor) edit(op func() error, at ...path.Path) {
 
 func (p *actor) writeFile() {
 	at, e := p.place("at"), p.content()
-	p.edit(func() error { return p.root.Put(p.ctx, p.id, at, e, true) }, at)
+	p.put(at, e)
+}
+
+// put writes a file, which is there then.
+func (p *actor) put(at path.Path, e unixfs.Entry) {
+	p.edit(func() error {
+		err := p.root.Put(p.ctx, p.id, at, e, true)
+		if err != nil {
+			return err
+		}
+		if _, err := p.root.Commit(p.ctx); err != nil {
+			return err
+		}
+		shown, err := p.root.Lookup(p.ctx, at)
+		if err != nil || !shown.Cid.Equals(e.Cid) {
+			p.t.Fatalf("%s was written to %s, and there is %s, %v", e.Cid, at, shown.Cid, err)
+		}
+		return nil
+	}, at)
 }
 
 func (p *actor) writeFolder() {
@@ -232,7 +250,7 @@ func (p *actor) editConflict() {
 	at, e := path.MustParse(names[p.draw(len(names), "conflict")]), p.content()
 	switch p.draw(3, "edit") {
 	case 0:
-		p.edit(func() error { return p.root.Put(p.ctx, p.id, at, e, true) }, at)
+		p.put(at, e)
 	case 1:
 		p.edit(func() error { return p.root.Delete(p.ctx, p.id, at) }, at)
 	case 2:

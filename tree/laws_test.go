@@ -15,8 +15,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// lawSchedules is how many schedules TestLaws plays if ARCHIVECACHE_LAWS does not say.
-const lawSchedules = 3000
+// How many schedules TestLaws plays if ARCHIVECACHE_LAWS does not say, and how many steps one has
+// on average.
+const (
+	lawSchedules = 3000
+	lawSteps     = 25
+)
 
 // TestLaws plays random schedules of 3 to 5 people who edit, publish, undo, gossip, cheat, and
 // trust each other or not, and holds what comes out to the laws of the merge (laws_end_test.go),
@@ -42,7 +46,7 @@ func TestLaws(t *testing.T) {
 	t.Logf("ARCHIVECACHE_LAWS=%d ARCHIVECACHE_LAWS_SEED=%d, in %d parts", n, seed, parts)
 	useLawNonces(t)
 	t.Cleanup(func() func() { // blocks come and go
-		before := debug.SetGCPercent(400)
+		before := debug.SetGCPercent(1000)
 		return func() { debug.SetGCPercent(before) }
 	}())
 	var mu sync.Mutex // rapid takes its settings from flags, which all parts share
@@ -72,8 +76,8 @@ func orElse(text, otherwise string) string {
 // playLaws plays that many schedules. The flags of rapid are set when it has begun with the first.
 func playLaws(t *testing.T, mu *sync.Mutex, checks int, seed uint64, played *atomic.Int64) {
 	mu.Lock()
-	for name, value := range map[string]string{"rapid.checks": fmt.Sprint(checks), "rapid.seed": fmt.Sprint(seed)} {
-		if err := flag.Set(name, value); err != nil {
+	for name, value := range map[string]uint64{"rapid.checks": uint64(checks), "rapid.steps": lawSteps, "rapid.seed": seed} {
+		if err := flag.Set(name, fmt.Sprint(value)); err != nil {
 			t.Fatal(err)
 		}
 	}
