@@ -153,6 +153,10 @@ func (p *actor) settle(c *state.Change, losses bool) {
 	mark := p.marks[c.Slot]
 	switch c.Outcome {
 	case state.New, state.Newer:
+		known, offered := p.find(mark.Reference), p.find(c.Offered)
+		if known != offered && known.continues(offered) {
+			p.t.Fatalf("%s: sequence %d is %s, and %d was seen before", c.Offered.Path, c.Offered.Sequence, c.Outcome, known.ref.Sequence)
+		}
 		p.must(p.root.Rebase(p.ctx, c.Slot))
 		mark.Reference = c.Offered
 	case state.Forked:
