@@ -41,6 +41,7 @@ var operations = []struct {
 	{"merge with losses", 3, (*actor).mergeLossy},
 	{"restore a backup", 4, (*actor).restoreBackup},
 	{"a file in place of a directory, or back", 2, (*actor).swapKind},
+	{"take a conflict name", 2, (*actor).takeConflictName},
 	{"copy", 1, (*actor).copyAny},
 	{"sign some", 1, (*actor).signSome},
 	{"drop", 1, (*actor).drop},
@@ -239,9 +240,24 @@ func (p *actor) swapKind() {
 	}, at)
 }
 
+// conflictNames returns the paths with a conflict name that p sees.
+func (p *actor) conflictNames() []string {
+	return slices.DeleteFunc(p.seen(), func(s string) bool { return !strings.Contains(s, "~") })
+}
+
+// takeConflictName writes a file to a conflict name that somebody else sees, and p perhaps not.
+func (p *actor) takeConflictName() {
+	names := p.drawActor("who sees it").conflictNames()
+	if len(names) == 0 {
+		p.writeFile()
+		return
+	}
+	p.put(path.MustParse(names[p.draw(len(names), "conflict")]), p.content())
+}
+
 // editConflict writes to, deletes or renames what is shown under a conflict name.
 func (p *actor) editConflict() {
-	names := slices.DeleteFunc(p.seen(), func(s string) bool { return !strings.Contains(s, "~") })
+	names := p.conflictNames()
 	if len(names) == 0 {
 		p.writeFile()
 		return
