@@ -69,7 +69,8 @@ func (e *Editor) remove(g *group, content cid.Cid, by VersionID, edits *edits) {
 }
 
 // hideOthers adds marks by the version id on all versions of g with the given content, but the
-// author's own, and on what those hid.
+// author's own, and on what those hid. A version that stands although one of those hides it, since
+// it hides that one in turn, is not meant.
 func (e *Editor) hideOthers(g *group, content cid.Cid, by VersionID, edits *edits) {
 	r := edits.record(g, e.author)
 	r.Hides = slices.Clone(r.Hides)
@@ -91,12 +92,19 @@ func (e *Editor) hideOthers(g *group, content cid.Cid, by VersionID, edits *edit
 		}
 		add(v.id)
 		for _, m := range g.of(v.author).record.Hides {
-			if bytes.Equal(m.By, v.id) {
+			if bytes.Equal(m.By, v.id) && !g.stands(m.Version, content) {
 				add(m.Version)
 			}
 		}
 	}
 	edits.records[g.name] = r
+}
+
+// stands reports whether a version is not hidden, and has another content than the given one.
+func (g *group) stands(id VersionID, content cid.Cid) bool {
+	return slices.ContainsFunc(g.versions, func(v version) bool {
+		return bytes.Equal(v.id, id) && !v.hidden && !v.entry.Cid.Equals(content)
+	})
 }
 
 // deleteDir deletes all that is visible in the directory sub, and the author's own directory.

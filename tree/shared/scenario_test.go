@@ -117,6 +117,35 @@ func (c *cast) conflict(who, content string) string {
 	return ""
 }
 
+// where returns the path that content is shown under to who.
+func (c *cast) where(who, content string) string {
+	for path, f := range c.list(c.who(who).view) {
+		if c.content(f) == content {
+			return path
+		}
+	}
+	c.Fatalf("%s is not shown", content)
+	return ""
+}
+
+// sees reports whether content is shown.
+func (c *cast) sees(content string) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(c.list(c.people[0].view))), c.file(content).Cid.Equals)
+}
+
+// bothSides makes a conflict about f of which a has deleted b's side, and b a's: both are shown.
+func (c *cast) bothSides() {
+	c.put("a", "f", "of a")
+	c.put("b", "f", "of b")
+	c.meet()
+	c.delete("a", c.where("a", "of b"))
+	c.delete("b", c.where("b", "of a"))
+	c.meet()
+	if !c.sees("of a") || !c.sees("of b") {
+		c.Fatalf("two sides that hide each other are not both shown")
+	}
+}
+
 var stories = []struct {
 	name string
 	tell func(c *cast)
@@ -287,6 +316,18 @@ var stories = []struct {
 		c.put("c", name, "real")
 		c.meet()
 		c.shows("f.txt="+map[string]string{"of a": "of b", "of b": "of a"}[lost], "~f.txt=real")
+	}},
+	{"of two sides that hide each other one is deleted, and the other stays", func(c *cast) {
+		c.bothSides()
+		c.delete("a", c.where("a", "of b"))
+		c.meet()
+		c.shows("f=of a")
+	}},
+	{"of two sides that hide each other one is replaced, and the other stays", func(c *cast) {
+		c.bothSides()
+		c.put("c", "f", "of c")
+		c.meet()
+		c.shows("f=of c", "~f="+map[bool]string{true: "of b", false: "of a"}[c.sees("of b")])
 	}},
 	{"replacing a directory deletes own files and leaves those of others", func(c *cast) {
 		c.put("a", "d/mine", "1")
