@@ -11,6 +11,7 @@ import (
 	"archivecache/tree/state"
 
 	"github.com/ipfs/go-cid"
+	"pgregory.net/rapid"
 )
 
 // meet publishes, and so does somebody else; each merges the other.
@@ -173,4 +174,81 @@ func (p *actor) settle(c *state.Change, losses bool) {
 		p.t.Fatalf("%s: %v", c.Outcome, c.Err)
 	}
 	p.marks[c.Slot] = mark
+}
+
+// hearAll gives p, in any order, the last publication of each of the given people, all references
+// of theirs that nothing continues, and some others.
+func (p *actor) hearAll(of ...*actor) {
+	last := map[*actor]publication{}
+	for _, pub := range p.published {
+		last[pub.by] = pub
+	}
+	var joins []publication
+	for _, q := range of {
+		if pub, ok := last[q]; ok && q != p && p.draw(2, "leave out") == 0 {
+			joins = append(joins, pub)
+		}
+	}
+	var refs []*signedRef
+	for _, slot := range slices.SortedFunc(maps.Keys(p.ledger), compareSlots) {
+		if !slices.Contains(of, p.byID[slot.Author]) {
+			continue
+		}
+		for _, r := range p.ledger[slot] {
+			if p.isLast(r) || p.draw(8, "old") == 0 {
+				refs = append(refs, r)
+			}
+		}
+	}
+	p.hearInAnyOrder(joins, refs)
+}
+
+// hearInAnyOrder merges the publications, and offers the references in the parts between.
+func (p *actor) hearInAnyOrder(joins []publication, refs []*signedRef) {
+	order := rapid.Permutation(numbers(len(joins)+len(refs))).Draw(p.t, "order")
+	for len(order) > 0 {
+		n := slices.IndexFunc(order, func(i int) bool { return i < len(joins) })
+		if n == 0 {
+			p.merging(func() ([]state.Change, error) { return p.merge(joins[order[0]], p.blocks, false) }, false)
+			order = order[1:]
+			continue
+		}
+		if n < 0 {
+			n = len(order)
+		}
+		p.merging(func() (changes []state.Change, err error) {
+			for _, i := range order[:n] {
+				if change, err := p.offerUnlessHeld(refs[i-len(joins)]); err != nil {
+					return nil, err
+				} else {
+					changes = append(changes, change)
+				}
+			}
+			return changes, nil
+		}, false)
+		order = order[n:]
+	}
+}
+
+// numbers returns 0 to n-1.
+func numbers(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// isLast reports whether no reference continues r.
+func (s *schedule) isLast(r *signedRef) bool {
+	return !slices.ContainsFunc(s.ledger[r.ref.Slot()], func(o *signedRef) bool { return o.parent == r })
+}
+
+// offerUnlessHeld offers r, unless it is what the state holds, which would change nothing.
+func (p *actor) offerUnlessHeld(r *signedRef) (state.Change, error) {
+	held, err := p.root.State().Get(p.ctx, r.ref.Slot())
+	if err != nil || held.Reference != nil && p.find(held.Reference) == r {
+		return state.Change{}, err
+	}
+	return p.offer(r.ref)
 }
