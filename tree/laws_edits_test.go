@@ -92,7 +92,7 @@ func (s *schedule) folder(files []string) unixfs.Entry {
 // edit does something to what stands at the given paths, or is refused and changes nothing. What
 // nobody sees any more is removed by it, and stood at those paths.
 func (p *actor) edit(op func() error, at ...path.Path) {
-	root, before := p.root.Cid(), p.files()
+	root, before, own := p.root.Cid(), p.files(), p.own()
 	if err := op(); err != nil {
 		if !slices.ContainsFunc(lawRefusals, func(r error) bool { return errors.Is(err, r) }) {
 			p.t.Fatalf("%v: refused for a strange reason: %v", at, err)
@@ -104,6 +104,7 @@ func (p *actor) edit(op func() error, at ...path.Path) {
 	p.commit(root)
 	after := p.files()
 	p.removed(before, after)
+	p.removed(own, p.own()) // what another has as well is still seen
 	for f, paths := range before {
 		if after[f] != nil {
 			continue
