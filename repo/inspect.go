@@ -403,7 +403,10 @@ func conflictLines(ctx context.Context, t *tree.Tree, root *tree.Root) ([]Status
 			continue
 		}
 		err := root.Conflicts(ctx, d, func(c shared.Conflict) error {
-			text := fmt.Sprintf("a version of %s by %s", c.Plain, c.Author)
+			if c.Path == c.Plain {
+				return nil
+			}
+			text := fmt.Sprintf("a version of %s by %s", c.Plain, c.Authors[0])
 			lines = append(lines, StatusLine{"conflict", d.Shown.String() + "/" + c.Path, text})
 			return nil
 		})

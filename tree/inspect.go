@@ -16,7 +16,7 @@ import (
 // ErrView is a root whose view is not the one that follows from its state.
 var ErrView = errors.New("the view does not follow from the state")
 
-// Conflicts calls fn for every version in the shared directory d that is shown beside another one.
+// Conflicts calls fn for every side of every conflict in the shared directory d.
 func (r *Root) Conflicts(ctx context.Context, d *Directory, fn func(shared.Conflict) error) error {
 	return shared.Conflicts(ctx, r.blocks, d.shared(), d.Content, fn)
 }

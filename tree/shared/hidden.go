@@ -41,7 +41,7 @@ func (r *reader) hidden(ctx context.Context, l level, fn func(HiddenVersion) err
 			if !v.hidden {
 				continue
 			}
-			if err := fn(HiddenVersion{v.id, v.author, l.childPath(name), v.kind, v.entry.Cid}); err != nil {
+			if err := fn(l.hiddenVersion(name, v)); err != nil {
 				return err
 			}
 		}
@@ -50,4 +50,8 @@ func (r *reader) hidden(ctx context.Context, l level, fn func(HiddenVersion) err
 		}
 	}
 	return nil
+}
+
+func (l level) hiddenVersion(name string, v version) HiddenVersion {
+	return HiddenVersion{v.id, v.author, l.childPath(name), v.kind, v.entry.Cid}
 }

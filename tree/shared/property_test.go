@@ -75,7 +75,11 @@ func (g *game) learn(p *person, l Layer) {
 	}
 	conflicts := map[string]cid.Cid{}
 	g.must(Conflicts(ctx, g.blocks, now, nothing, func(c Conflict) error {
-		conflicts[c.Path] = c.Content
+		if c.Path != c.Plain {
+			conflicts[c.Path] = c.Content
+		} else if shown := g.list(nothing)[c.Path]; c.ID != nil && c.Kind != unixfs.Directory && !shown.Equals(c.Content) {
+			g.Fatalf("conflict %s is %s, shown is %s", c.Path, c.Content, shown)
+		}
 		return nil
 	}))
 	if !maps.Equal(conflicts, g.conflicts) {
@@ -225,11 +229,15 @@ func TestViewIsAFunctionOfTheLayers(t *testing.T) {
 		g := newGame(t)
 		for range rapid.IntRange(1, 25).Draw(t, "moves") {
 			p := rapid.SampledFrom(g.people).Draw(t, "person")
-			switch rapid.IntRange(0, 5).Draw(t, "move") {
+			switch rapid.IntRange(0, 9).Draw(t, "move") {
 			case 0:
 				g.delete(p)
-			case 1, 2:
+			case 1, 2, 3:
 				g.put(p)
+			case 4:
+				g.resolve(p)
+			case 5:
+				g.restore(p)
 			default:
 				g.sync(p)
 			}
