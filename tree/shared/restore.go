@@ -2,6 +2,7 @@ package shared
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,26 +20,54 @@ var (
 
 // HiddenAt calls fn for every version that is hidden at names. Without names there are none.
 func (e *Editor) HiddenAt(ctx context.Context, names []string, fn func(HiddenVersion) error) error {
-	l := e.top
-	for i, name := range names {
-		g, err := e.group(ctx, l, name)
-		if err != nil {
-			return err
-		}
-		if i < len(names)-1 {
-			l = g.below
+	g, l, err := e.groupAt(ctx, names)
+	if err != nil || g == nil {
+		return err
+	}
+	for _, v := range g.versions {
+		if !v.hidden {
 			continue
 		}
-		for _, v := range g.versions {
-			if !v.hidden {
-				continue
-			}
-			if err := fn(l.hiddenVersion(name, v)); err != nil {
-				return err
-			}
+		if err := fn(l.hiddenVersion(g.name, v)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// HiddenEntry returns what the hidden version with the given id at names holds.
+func (e *Editor) HiddenEntry(ctx context.Context, names []string, id VersionID) (unixfs.Entry, error) {
+	g, _, err := e.groupAt(ctx, names)
+	if err != nil || g == nil {
+		return unixfs.Entry{}, cmp.Or(err, ErrNotHidden)
+	}
+	v, ok := g.hiddenVersion(id)
+	if !ok {
+		return unixfs.Entry{}, fmt.Errorf("%w %s", ErrNotHidden, id)
+	}
+	return v.entry, nil
+}
+
+// groupAt returns the group at names and its level; nil without names.
+func (e *Editor) groupAt(ctx context.Context, names []string) (*group, level, error) {
+	l := e.top
+	for i, name := range names {
+		g, err := e.group(ctx, l, name)
+		if err != nil || i == len(names)-1 {
+			return g, l, err
+		}
+		l = g.below
+	}
+	return nil, l, nil
+}
+
+// hiddenVersion returns the hidden version with the given id.
+func (g *group) hiddenVersion(id VersionID) (version, bool) {
+	i := slices.IndexFunc(g.versions, func(v version) bool { return v.hidden && bytes.Equal(v.id, id) })
+	if i < 0 {
+		return version{}, false
+	}
+	return g.versions[i], true
 }
 
 // Restore returns the author's layer after writing the hidden version with the given id at names
@@ -54,8 +83,8 @@ func (e *Editor) Restore(ctx context.Context, names []string, id VersionID, over
 			return err
 		}
 		where := at.childPath(name)
-		i := slices.IndexFunc(g.versions, func(v version) bool { return v.hidden && bytes.Equal(v.id, id) })
-		if i < 0 {
+		v, ok := g.hiddenVersion(id)
+		if !ok {
 			return fmt.Errorf("%s: %w %s", where, ErrNotHidden, id)
 		}
 		shown, err := e.lookup(ctx, at.view, name)
@@ -63,11 +92,11 @@ func (e *Editor) Restore(ctx context.Context, names []string, id VersionID, over
 		case err != nil:
 			return err
 		case !shown.Cid.Defined():
-			return e.bringBack(at, g, g.versions[i], edits)
+			return e.bringBack(at, g, v, edits)
 		case !over:
 			return fmt.Errorf("%s: %w", where, ErrExists)
 		}
-		return e.put(ctx, at, name, g.versions[i].entry, true, edits)
+		return e.put(ctx, at, name, v.entry, true, edits)
 	})
 }
 
@@ -232,9 +261,11 @@ func appendContent(list []version, v version) []version {
 }
 
 // replaced reports whether w, or an earlier version of its author that is not there any more, has
-// replaced v: there is a mark on v by it, and v has no way to it.
+// replaced v: there is a mark on v by it, and v has no way to it. What its own author has hidden
+// replaces nothing: nobody does that who does not want to put something else in the place of v.
 func (g *group) replaced(out map[string][]VersionID, v, w version) bool {
-	if bytes.Equal(v.id, w.id) || v.entry.Cid.Equals(w.entry.Cid) {
+	onItself := func(m Mark) bool { return bytes.Equal(m.Version, w.id) }
+	if v.entry.Cid.Equals(w.entry.Cid) || slices.ContainsFunc(g.of(w.author).record.Hides, onItself) {
 		return false
 	}
 	reached := map[string]bool{}
