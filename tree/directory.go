@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -365,7 +366,11 @@ func (l *level) write(ctx context.Context, blocks store.Blocks, at path.Path) (u
 		e.Name = name
 		entries = append(entries, e)
 	}
-	return unixfs.Build(ctx, blocks, entries)
+	e, err := unixfs.Build(ctx, blocks, entries)
+	if errors.Is(err, unixfs.ErrCollision) {
+		return unixfs.Build(ctx, blocks, shared.LeaveOut(entries))
+	}
+	return e, err
 }
 
 func (c child) entry(ctx context.Context, blocks store.Blocks, at path.Path, name string) (unixfs.Entry, error) {

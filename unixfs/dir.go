@@ -79,6 +79,19 @@ func (d *Dir) Lookup(ctx context.Context, name string) (Entry, error) {
 	return Entry{Name: name, Cid: l.Cid(), Tsize: l.Tsize}, nil
 }
 
+// SameHash returns the name of an entry because of which one with the given name could not be added:
+// both have the same hash, and the directory is sharded. Else it returns "".
+func (d *Dir) SameHash(ctx context.Context, name string) (string, error) {
+	if !d.Sharded() {
+		return "", nil
+	}
+	other, err := d.root.sameHash(ctx, d.get, name)
+	if err != nil {
+		return "", fmt.Errorf("look up %q in directory %s: %w", name, d.cid, err)
+	}
+	return other, nil
+}
+
 func (d *Dir) lookup(ctx context.Context, name string) (*Link, error) {
 	var l *Link
 	if d.Sharded() {

@@ -12,7 +12,7 @@ const Slots = fanout
 
 // Slot returns the slot, from 0 on, into which an entry with this name belongs in the root of a
 // sharded directory.
-func Slot(name string) int { return slotAt(hashName(name), 0) }
+func Slot(name string) int { return slotAt(HashName(name), 0) }
 
 // A DirWriter writes a directory whose entries come in pieces, in the order of their slots, so that
 // a huge one need not be in memory. It keeps as many as fit into one block, and those of one piece.

@@ -20,8 +20,8 @@ var ErrCollision = errors.New("names have the same hash")
 // hashLen is how many levels of shards there can be.
 const hashLen = 8
 
-// hashName returns the hash of a name; its highest byte counts in the root.
-func hashName(name string) uint64 { return murmur3.StringSum64(name) }
+// HashName returns the hash of a name; its highest byte counts in the root.
+func HashName(name string) uint64 { return murmur3.StringSum64(name) }
 
 // slotAt returns the slot for a hash in a shard so many levels below the root.
 func slotAt(hash uint64, depth int) int { return int(byte(hash >> (56 - 8*depth))) }
@@ -79,7 +79,7 @@ func (s shardRef) check() error {
 		// A name belongs here if its hash agrees with the path in this byte and those above.
 		unused := 56 - 8*s.depth
 		want := s.childPath(mustSlot(links[i].Name)) >> unused
-		if name := links[i].Name[2:]; hashName(name)>>unused != want {
+		if name := links[i].Name[2:]; HashName(name)>>unused != want {
 			return malformed("shard: name %q stands in the wrong place", name)
 		}
 	}
@@ -130,7 +130,7 @@ func (s shardRef) each(ctx context.Context, get store.Getter, fn func(Link) erro
 
 // lookup returns the entry with a name, or nil.
 func (s shardRef) lookup(ctx context.Context, get store.Getter, name string) (*Link, error) {
-	hash := hashName(name)
+	hash := HashName(name)
 	for {
 		l := s.at(slotAt(hash, s.depth))
 		if l == nil || !isShardLink(l) {
@@ -142,6 +142,27 @@ func (s shardRef) lookup(ctx context.Context, get store.Getter, name string) (*L
 		var err error
 		if s, err = s.readChild(ctx, get, l); err != nil {
 			return nil, err
+		}
+	}
+}
+
+// sameHash returns the other name that has the same hash as name; "" if there is none.
+func (s shardRef) sameHash(ctx context.Context, get store.Getter, name string) (string, error) {
+	hash := HashName(name)
+	for {
+		l := s.at(slotAt(hash, s.depth))
+		switch {
+		case l == nil:
+			return "", nil
+		case !isShardLink(l):
+			if other := l.Name[2:]; other != name && HashName(other) == hash {
+				return other, nil
+			}
+			return "", nil
+		}
+		var err error
+		if s, err = s.readChild(ctx, get, l); err != nil {
+			return "", err
 		}
 	}
 }
@@ -167,7 +188,7 @@ type hashedLink struct {
 func byHash(links []Link) []hashedLink {
 	hashed := make([]hashedLink, len(links))
 	for i, l := range links {
-		hashed[i] = hashedLink{l, hashName(l.Name)}
+		hashed[i] = hashedLink{l, HashName(l.Name)}
 	}
 	slices.SortFunc(hashed, func(a, b hashedLink) int {
 		switch {

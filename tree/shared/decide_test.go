@@ -244,3 +244,115 @@ func (g *game) plain(conflicts map[string][]Conflict, path string) string {
 	}
 	return path
 }
+
+// resolve lets somebody take the side with the given content, or a new file.
+func (c *cast) resolve(who, path, content string) {
+	c.Helper()
+	p := c.who(who)
+	choice := Choice{Name: base(path), Entry: c.file(content)}
+	layer, err := c.editor(p.known, p.view, p.author).Resolve(context.Background(), strings.Split(path, "/"), []Choice{choice})
+	c.must(err)
+	c.set(p, layer)
+}
+
+// conflicting lets a and b write one file each, which all know of.
+func conflicting(t *testing.T) *cast {
+	c := newCast(t)
+	c.put("a", "d/f", "of a")
+	c.put("b", "d/f", "of b")
+	c.meet()
+	return c
+}
+
+func TestDecisions(t *testing.T) {
+	t.Run("a third person decides", func(t *testing.T) {
+		c := conflicting(t)
+		c.resolve("c", "d/f", "of a")
+		c.meet()
+		c.shows("d/f=of a")
+		if n := len(c.hidden(c.who("a"))); n != 2 {
+			t.Errorf("%d versions are hidden, and both sides are replaced", n)
+		}
+	})
+	t.Run("who wrote a side decides for it", func(t *testing.T) {
+		c := conflicting(t)
+		c.resolve("a", "d/f", "of a")
+		c.resolve("b", "d/f", "of b")
+		c.meet()
+		if sides := c.sides(c.who("c")); len(sides["d/f"]) != 2 {
+			t.Errorf("two decided for themselves: %v", sides)
+		}
+	})
+	t.Run("different decisions are a new conflict, and a third ends it", func(t *testing.T) {
+		c := conflicting(t)
+		c.resolve("c", "d/f", "of c")
+		c.resolve("d", "d/f", "of d")
+		c.meet()
+		if sides := c.sides(c.who("a")); len(sides["d/f"]) != 2 {
+			t.Errorf("sides %v", sides)
+		}
+		c.resolve("a", "d/f", "of all")
+		c.meet()
+		c.shows("d/f=of all")
+	})
+	t.Run("equal decisions are one", func(t *testing.T) {
+		c := conflicting(t)
+		c.resolve("c", "d/f", "merged")
+		c.resolve("d", "d/f", "merged")
+		c.meet()
+		c.shows("d/f=merged")
+	})
+	t.Run("without the one who decided the sides are back", func(t *testing.T) {
+		c := conflicting(t)
+		before := c.who("a").view
+		c.resolve("c", "d/f", "merged")
+		c.meet()
+		d := Directory{ID: c.id, Layers: level{layers: c.who("a").known.Layers}.others(author(2))}
+		if !c.view(d).Equals(before) {
+			t.Errorf("%v", c.list(c.view(d)))
+		}
+	})
+	t.Run("an edit of a side that the decision did not know of stays", func(t *testing.T) {
+		c := conflicting(t)
+		c.resolve("c", "d/f", "merged")
+		c.put("a", "d/f", "of a, again")
+		c.meet()
+		if sides := c.sides(c.who("b")); len(sides["d/f"]) != 2 {
+			t.Errorf("sides %v", sides)
+		}
+	})
+	t.Run("an empty directory that was deleted comes back", func(t *testing.T) {
+		c := newCast(t)
+		c.putEntry("a", "d/e", c.tree(nil), true)
+		c.meet()
+		c.delete("b", "d")
+		c.meet()
+		c.shows()
+		p := c.who("c")
+		layer, err := c.editor(p.known, p.view, p.author).RestoreBelow(t.Context(), []string{"d"}, func(HiddenVersion) {}, func(all []HiddenVersion) {
+			t.Errorf("ambiguous: %v", all)
+		})
+		c.must(err)
+		c.set(p, layer)
+		c.meet()
+		c.shows("d/e/=")
+	})
+	t.Run("what was replaced before the vandal came stays hidden", func(t *testing.T) {
+		c := newCast(t)
+		c.put("a", "d/f", "1")
+		c.meet()
+		c.put("b", "d/f", "2")
+		c.put("b", "d/f", "3") // which takes the place of 2
+		c.meet()
+		c.delete("c", "d")
+		c.meet()
+		p := c.who("d")
+		layer, err := c.editor(p.known, p.view, p.author).RestoreBelow(t.Context(), []string{"d", "f"}, func(HiddenVersion) {}, func(all []HiddenVersion) {
+			t.Errorf("ambiguous: %v", all)
+		})
+		c.must(err)
+		c.set(p, layer)
+		c.meet()
+		c.shows("d/f=3")
+	})
+}

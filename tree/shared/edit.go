@@ -129,6 +129,10 @@ func (e *Editor) descend(ctx context.Context, at place, names []string, create b
 		return Layer{}, fmt.Errorf("%s: %w", at.childPath(name), ErrIsFile)
 	case !create && !sub.view.Defined():
 		return Layer{}, fmt.Errorf("%s: %w", at.childPath(name), ErrNotFound)
+	case !sub.view.Defined():
+		if err := e.checkHash(ctx, at, name); err != nil {
+			return Layer{}, err
+		}
 	}
 	layer, err := e.descend(ctx, sub, names[1:], create, op)
 	if err != nil {

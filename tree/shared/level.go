@@ -101,18 +101,26 @@ func (r *reader) lookup(ctx context.Context, dir cid.Cid, name string) (unixfs.E
 	if !dir.Defined() {
 		return unixfs.Entry{}, nil
 	}
+	d, err := r.open(ctx, dir)
+	if err != nil {
+		return unixfs.Entry{}, err
+	}
+	return find(ctx, d, name)
+}
+
+func (r *reader) open(ctx context.Context, dir cid.Cid) (*unixfs.Dir, error) {
 	d := r.dirs[dir]
 	if d == nil {
 		var err error
 		if d, err = unixfs.OpenDir(ctx, r.blocks, dir); err != nil {
-			return unixfs.Entry{}, err
+			return nil, err
 		}
 		if len(r.dirs) >= maxOpen {
 			clear(r.dirs)
 		}
 		r.dirs[dir] = d
 	}
-	return find(ctx, d, name)
+	return d, nil
 }
 
 func (r *reader) record(ctx context.Context, tree cid.Cid, name string) (record, error) {

@@ -26,6 +26,11 @@ func (e *Editor) put(ctx context.Context, at place, name string, entry unixfs.En
 	if err != nil {
 		return err
 	}
+	if !sub.view.Defined() && !sub.taken {
+		if err := e.checkHash(ctx, at, name); err != nil {
+			return err
+		}
+	}
 	isDir := kind == unixfs.Directory
 	switch {
 	case isDir && !sub.view.Defined() && sub.taken:

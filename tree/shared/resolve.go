@@ -124,6 +124,11 @@ func (e *Editor) checkChoices(ctx context.Context, at place, g *group, sides []C
 		if shown.Cid.Defined() && side < 0 {
 			return fmt.Errorf("%s: %w; choose another name", where, ErrExists)
 		}
+		if !shown.Cid.Defined() {
+			if err := e.checkHash(ctx, at, c.Name); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -92,6 +92,9 @@ func (e *Editor) Restore(ctx context.Context, names []string, id VersionID, over
 		case err != nil:
 			return err
 		case !shown.Cid.Defined():
+			if err := e.checkHash(ctx, at, name); err != nil {
+				return err
+			}
 			return e.bringBack(at, g, v, edits)
 		case !over:
 			return fmt.Errorf("%s: %w", where, ErrExists)

@@ -37,7 +37,15 @@
 // one has no way to, and by none if there is no such version. Of what is not hidden, versions
 // with the same CID are one entry. Directories of the same name are one directory. The plain name
 // goes to the directory, else to the lowest version id; the others are called stem~hhhhhhhh.ext,
-// with the first digits of their id.
+// with the first digits of their id. Names with the same hash, which a large directory cannot hold
+// together, are left out but for the lowest one, and a file "~names-left-out.txt" tells of them.
+//
+// # Decisions
+//
+// Who resolves a conflict writes a new version, with a nonce, and marks all that are visible as
+// hidden by it. Nobody can have marked it before, so the versions have no way to it: they are
+// hidden for everybody. Two such versions are a new conflict, or one entry if they are equal. Who
+// restores a hidden version writes it once more with a nonce, so that no mark is on it.
 package shared
 
 import (

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,6 +59,11 @@ func (v *viewer) dir(ctx context.Context, old, now level, oldView cid.Cid) (cid.
 	if err := ctx.Err(); err != nil { // what is in memory does not ask for it
 		return cid.Undef, err
 	}
+	if crowded, err := v.leftOut(ctx, oldView); err != nil {
+		return cid.Undef, err
+	} else if crowded {
+		return v.crowded(ctx, old, now, oldView)
+	}
 	names, err := v.names(ctx, old, now)
 	if err != nil {
 		return cid.Undef, err
@@ -69,7 +75,10 @@ func (v *viewer) dir(ctx context.Context, old, now level, oldView cid.Cid) (cid.
 		}
 	}
 	c, err := editDir(ctx, v.blocks, oldView, changes)
-	if err != nil || c.Equals(emptyCid) {
+	switch {
+	case errors.Is(err, unixfs.ErrCollision):
+		return v.crowded(ctx, old, now, oldView)
+	case err != nil || c.Equals(emptyCid):
 		return cid.Undef, err
 	}
 	return c, nil
@@ -175,7 +184,13 @@ func (v *viewer) subdir(ctx context.Context, before, g *group, oldView cid.Cid, 
 			}
 		}
 	}
-	c, err := v.dir(ctx, before.below, g.below, oldSub.Cid)
+	old := before.below
+	if crowded, err := v.leftOut(ctx, oldView); err != nil {
+		return unixfs.Entry{}, err
+	} else if crowded && !oldSub.Cid.Defined() {
+		old, oldSub.Cid = newLevel(g.below.directory, nil), emptyCid // it may have been left out
+	}
+	c, err := v.dir(ctx, old, g.below, oldSub.Cid)
 	if err != nil || !c.Defined() || c.Equals(emptyCid) {
 		return unixfs.Entry{}, err
 	}
