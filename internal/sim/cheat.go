@@ -145,7 +145,7 @@ func (w *world) fork(ctx context.Context, p *person) error {
 		if err != nil {
 			return err
 		}
-		if err := r.Sign(p); err != nil {
+		if err := r.Sign(p, p.chain()); err != nil {
 			return err
 		}
 		p.lie(side, r)
@@ -198,7 +198,7 @@ func (w *world) squat(ctx context.Context, p *person) error {
 			Policy: reference.OwnedPolicy, Path: place, Content: dagcbor.LinkTo(content), Sequence: 1,
 			Directory: &reference.Founding{Policy: reference.OwnedPolicy, Owner: dagcbor.LinkTo(owner.id), Path: place},
 		}
-		switch err := r.Sign(p); {
+		switch err := r.Sign(p, p.chain()); {
 		case owner != p:
 			p.lie(0, r) // Sign has refused it, and signed
 		case err != nil:
@@ -243,7 +243,7 @@ func (w *world) leap(ctx context.Context, p *person) error {
 		return err
 	}
 	r.Sequence = dagcbor.MaxInt
-	if err := r.Sign(p); err != nil {
+	if err := r.Sign(p, p.chain()); err != nil {
 		return err
 	}
 	p.lie(0, r)
@@ -255,7 +255,7 @@ func (w *world) phantom(ctx context.Context, p *person) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Sign(p); err != nil {
+	if err := r.Sign(p, p.chain()); err != nil {
 		return err
 	}
 	p.lie(0, r)

@@ -42,6 +42,12 @@ func newSigner(seed uint64, number int) *signer {
 // ID returns the id of the identity.
 func (s *signer) ID() cid.Cid { return s.id }
 
+// Epoch returns 0: keys do not rotate here.
+func (s *signer) Epoch() uint64 { return 0 }
+
+// chain returns the keys of the identity.
+func (s *signer) chain() reference.Chain { return reference.Chain{Document: s.document} }
+
 // Public returns the public key.
 func (s *signer) Public() ed25519.PublicKey { return s.document.Public() }
 
@@ -264,7 +270,7 @@ func (p *person) signNode(ctx context.Context, side int, shown cid.Cid, round in
 	if err := node.Continue(ctx, p.desk, p.nodes[side]); err != nil {
 		return err
 	}
-	if err := node.Sign(p); err != nil {
+	if err := node.Sign(p, p.chain()); err != nil {
 		return err
 	}
 	b, err := node.Block()

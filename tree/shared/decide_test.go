@@ -214,7 +214,7 @@ func TestRestoreAfterAVandal(t *testing.T) {
 			}
 			for path, c := range before {
 				own := strings.TrimSuffix(path, "/")
-				_, conflict := conflicts[g.plain(conflicts, own)]
+				_, conflict := conflicts[g.plainOf(conflicts, own)]
 				if !after[path].Equals(c) && !conflict && !ambiguous[own] && !hasBelow(after, own) {
 					g.Fatalf("%s is not back; before %v, after %v, ambiguous %v", path, before, after, ambiguous)
 				}
@@ -234,7 +234,7 @@ func (g *game) deleteEverything(p *person) {
 }
 
 // plain returns the plain path of a side.
-func (g *game) plain(conflicts map[string][]Conflict, path string) string {
+func (g *game) plainOf(conflicts map[string][]Conflict, path string) string {
 	for plain, sides := range conflicts {
 		for _, s := range sides {
 			if s.Path == path {
