@@ -52,7 +52,7 @@ func ExportCAR(ctx context.Context, get store.Getter, roots []cid.Cid, w io.Writ
 		return Stats{}, fmt.Errorf("export of CAR: %w", err)
 	}
 	out := bufio.NewWriterSize(w, 1<<20)
-	e := &exporter{get: get, w: out, seen: keySet{}}
+	e := &exporter{get: get, w: out}
 	err := e.run(ctx, roots)
 	if err == nil {
 		err = out.Flush()
@@ -66,6 +66,9 @@ func ExportCAR(ctx context.Context, get store.Getter, roots []cid.Cid, w io.Writ
 // checkPresent goes through all that an export needs.
 func checkPresent(ctx context.Context, get store.Getter, roots []cid.Cid) error {
 	w := &walk{
+		local: func(ctx context.Context, cids []cid.Cid, fn func(int, []byte, error) error) error {
+			return getMany(ctx, get, cids, fn)
+		},
 		get:      get.Get,
 		has:      hasBy(get),
 		stats:    func() Stats { return Stats{} },
@@ -188,7 +191,7 @@ func writeSection(w io.Writer, parts ...[]byte) error {
 // CarLimits bounds what [ImportCAR] reads. The zero value of each is its default.
 type CarLimits struct {
 	MaxRoots  int   // 1000 by default
-	MaxBlocks int64 // DefaultBlocks by default; each takes some 40 bytes of memory
+	MaxBlocks int64 // DefaultBlocks by default; each takes some 30 bytes of memory
 	MaxBytes  int64 // of all blocks together; no limit by default
 }
 
@@ -219,7 +222,7 @@ func ImportCAR(ctx context.Context, r io.Reader, st store.Store, limits CarLimit
 	}
 	w := st.Writer()
 	defer w.Close()
-	i := &importer{store: st, writer: w, limits: limits, seen: keySet{}}
+	i := &importer{store: st, writer: w, limits: limits}
 	err := i.run(ctx, r)
 	if err == nil {
 		err = w.Commit(ctx)

@@ -38,56 +38,9 @@
 // version 2 before the declared end of the data, is refused as a whole.
 package exchange
 
-import (
-	"archivecache/dag"
-	"archivecache/store"
-
-	"github.com/ipfs/go-cid"
-)
-
 // Stats counts what an operation did.
 type Stats struct {
 	Blocks  int64 // blocks that were looked at, or written
 	Fetched int64 // of these, blocks that came from others
 	Bytes   int64 // of the blocks that came from others, or were written
-}
-
-// key stands for a block in sets: the codec, and half of the digest, which is long enough
-// that nobody makes two blocks with the same.
-type key [16]byte
-
-func keyOf(c cid.Cid) (key, error) {
-	d, err := store.DigestOf(c)
-	if err != nil {
-		return key{}, err
-	}
-	k := key(d[:16])
-	k[0] = byte(c.Type()) // a raw block has no links that the same bytes as dag-pb have
-	return k, nil
-}
-
-// linkKey is keyOf for a link that package dag has checked, in binary, and says its codec.
-func linkKey(link []byte) (k key, codec uint64) {
-	digest := link[len(link)-len(store.Digest{}):]
-	codec = cid.DagProtobuf // a CIDv0 is a bare hash
-	if link[0] == 1 {
-		codec, _, _ = dag.Uvarint(link[1:])
-	}
-	k = key(digest[:16])
-	k[0] = byte(codec)
-	return k, codec
-}
-
-type keySet map[key]struct{}
-
-func (s keySet) has(k key) bool {
-	_, ok := s[k]
-	return ok
-}
-
-// add says whether k is new in the set.
-func (s keySet) add(k key) bool {
-	before := len(s)
-	s[k] = struct{}{}
-	return len(s) > before
 }

@@ -178,12 +178,17 @@ func (f *Fetcher) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	if !errors.As(err, &missing) {
 		return data, err
 	}
+	return f.remote(ctx, c)
+}
+
+// remote returns a block that is not in the store.
+func (f *Fetcher) remote(ctx context.Context, c cid.Cid) ([]byte, error) {
 	d, err := store.DigestOf(c)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		data, err = f.join(ctx, c, d)
+		data, err := f.join(ctx, c, d)
 		// Whoever began may have been cancelled; that says nothing to the others who wait.
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 			return data, err
@@ -193,15 +198,21 @@ func (f *Fetcher) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 
 // local returns a block that is in the store or has been fetched.
 func (f *Fetcher) local(ctx context.Context, c cid.Cid) ([]byte, error) {
-	if d, err := store.DigestOf(c); err == nil {
-		f.mu.Lock()
-		data, ok := f.held(d)
-		f.mu.Unlock()
-		if ok {
-			return data, nil
-		}
+	if data, ok := f.fetchedNow(c); ok {
+		return data, nil
 	}
 	return f.store.Get(ctx, c)
+}
+
+// fetchedNow returns a block that was fetched and is not committed yet.
+func (f *Fetcher) fetchedNow(c cid.Cid) ([]byte, bool) {
+	d, err := store.DigestOf(c)
+	if err != nil {
+		return nil, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held(d)
 }
 
 // held returns a block that is not committed yet. f.mu is held.

@@ -13,7 +13,7 @@ import (
 // verifies what it reads. It ends with the first block that is missing or damaged.
 func Rehash(ctx context.Context, get store.Getter, root cid.Cid) (Stats, error) {
 	var stats Stats
-	seen := map[key]bool{}
+	var seen keySet
 	todo := []cid.Cid{root}
 	for len(todo) > 0 {
 		c := todo[len(todo)-1]
@@ -22,10 +22,9 @@ func Rehash(ctx context.Context, get store.Getter, root cid.Cid) (Stats, error) 
 		if err != nil {
 			return stats, err
 		}
-		if seen[k] {
+		if !seen.add(k) {
 			continue
 		}
-		seen[k] = true
 		data, err := get.Get(ctx, c)
 		if err != nil {
 			return stats, err

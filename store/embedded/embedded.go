@@ -41,7 +41,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"path/filepath"
@@ -108,64 +107,6 @@ func makeTables(db *sqlite.DB) error {
 
 // Close closes the files that are open for reading. It leaves the database open.
 func (s *Store) Close() error { return s.files.close() }
-
-// row is what the database says of a block.
-type row struct {
-	length, offset int64
-	segment        string // name of the file; "" if the bytes are in data
-	data           []byte
-}
-
-// Get returns the bytes of the block c, verified, or a [*store.MissingError]. If what is stored
-// are other bytes, or too few, the error is a [*store.MismatchError] and says where they are.
-func (s *Store) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
-	if data, ok := store.Identity(c); ok {
-		return data, nil
-	}
-	d, err := store.DigestOf(c)
-	if err != nil {
-		return nil, err
-	}
-	r, found, err := s.find(ctx, d)
-	if err != nil {
-		return nil, fmt.Errorf("get block %s: %w", c, err)
-	}
-	if !found {
-		return nil, &store.MissingError{Cid: c}
-	}
-	if r.segment == "" {
-		if err := store.Verify(c, r.data); err != nil {
-			return nil, fmt.Errorf("in database %s: %w", s.db.Path(), err)
-		}
-		return r.data, nil
-	}
-	return s.files.read(c, r)
-}
-
-func (s *Store) find(ctx context.Context, d store.Digest) (r row, found bool, err error) {
-	err = s.db.Read(ctx, func(c *sqlite3.Conn) error {
-		q, err := sqlite.Stmt(c, `SELECT b.segment IS NOT NULL, b.length, b.offset, s.name, b.data
-			FROM block b LEFT JOIN segment s ON s.id = b.segment WHERE b.hash = ?`)
-		if err != nil {
-			return err
-		}
-		if err := q.BindBlob(1, d[:]); err != nil {
-			return err
-		}
-		if !q.Step() {
-			return q.Err()
-		}
-		found = true
-		r.length, r.offset = q.ColumnInt64(1), q.ColumnInt64(2)
-		if !q.ColumnBool(0) {
-			r.data = q.ColumnBlob(4, nil)
-		} else if r.segment = q.ColumnText(3); r.segment == "" {
-			return errors.New("its segment has no name")
-		}
-		return nil
-	})
-	return r, found, err
-}
 
 // Has says for each CID whether its block is here, all as of one moment. It does not look at the
 // bytes.

@@ -31,12 +31,16 @@ func newFiles(dir string) *files {
 
 func (f *files) path(name string) string { return filepath.Join(f.dir, name) }
 
-// read returns the bytes that r says c has, verified.
-func (f *files) read(c cid.Cid, r row) ([]byte, error) {
+// read returns the bytes that r says c has, verified. They are in buf, which is made larger if it
+// has to be.
+func (f *files) read(c cid.Cid, r *row, buf *[]byte) ([]byte, error) {
 	if r.length < 0 || r.length > store.MaxBlock || r.offset < 0 {
 		return nil, fmt.Errorf("segment %s: %d bytes at %d: %w", f.path(r.segment), r.length, r.offset, &store.MismatchError{Cid: c})
 	}
-	data := make([]byte, r.length)
+	if int64(cap(*buf)) < r.length {
+		*buf = make([]byte, r.length)
+	}
+	data := (*buf)[:r.length]
 	err := f.readAt(r.segment, data, r.offset)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
