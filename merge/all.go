@@ -47,14 +47,14 @@ func unmerged(ctx context.Context, r *repo.Repo, left map[cid.Cid]bool) ([]path.
 	if err != nil {
 		return nil, err
 	}
+	merged, err := r.AllMerged(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var todo []path.Path
 	err = t.Each(ctx, repo.NodesPath, func(name string, e tree.Entry) error {
-		if e.Policy != tree.NodePolicy || left[e.Link.Target()] {
+		if e.Policy != tree.NodePolicy || left[e.Link.Target()] || merged[e.Link.Target()] {
 			return nil
-		}
-		merged, err := isMerged(ctx, r, t, e)
-		if err != nil || merged {
-			return err
 		}
 		p, err := repo.NodesPath.Join(name)
 		todo = append(todo, p)

@@ -160,6 +160,26 @@ func (r *Repo) Merged(ctx context.Context, author cid.Cid) (node cid.Cid, err er
 	return node, explain(err)
 }
 
+// AllMerged returns the nodes that were merged last, one of each author.
+func (r *Repo) AllMerged(ctx context.Context) (map[cid.Cid]bool, error) {
+	nodes := map[cid.Cid]bool{}
+	err := r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT node FROM merged")
+		if err != nil {
+			return err
+		}
+		for s.Step() {
+			node, err := cid.Cast(s.ColumnBlob(0, nil))
+			if err != nil {
+				return err
+			}
+			nodes[node] = true
+		}
+		return s.Reset()
+	})
+	return nodes, explain(err)
+}
+
 // forgetMerged forgets what was merged, so that it is merged again; but what was undone stays
 // known, as nobody asks for that. Head is the newest entry of the log.
 func forgetMerged(c *sqlite3.Conn, head int64) error {

@@ -122,8 +122,8 @@ func (r *Root) touchChanged(changes []state.Change) {
 				r.touch(ref.Directory)
 			}
 		}
-		if c.Outcome.Changes() && c.Offered == nil {
-			r.allTouched = true // such as a fork that a rotation has ended
+		if c.Outcome.Changes() && (c.Offered == nil || c.Offered.Directory == nil) {
+			r.allTouched = true // such as a rotation, and a fork that it has ended
 		}
 	}
 }

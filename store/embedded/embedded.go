@@ -70,6 +70,7 @@ CREATE TABLE IF NOT EXISTS block (
 type Store struct {
 	db    *sqlite.DB
 	files *files
+	cache cache
 }
 
 var _ store.Store = (*Store)(nil)

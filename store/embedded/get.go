@@ -25,10 +25,22 @@ type row struct {
 // Get returns the bytes of the block c, verified, or a [*store.MissingError]. If what is stored
 // are other bytes, or too few, the error is a [*store.MismatchError] and says where they are.
 func (s *Store) Get(ctx context.Context, c cid.Cid) (data []byte, err error) {
+	d, err := store.DigestOf(c)
+	if err == nil {
+		if data, ok := s.cache.get(d); ok {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("get block %s: %w", c, err)
+			}
+			return data, nil
+		}
+	}
 	err = s.GetMany(ctx, []cid.Cid{c}, func(_ int, got []byte, err error) error {
 		data = got
 		return err
 	})
+	if err == nil && len(data) <= maxCached {
+		s.cache.put(d, data)
+	}
 	return data, err
 }
 
