@@ -211,9 +211,9 @@ func (d *Draft) equals(ref *reference.Reference) bool {
 }
 
 // Commit computes the view that follows from the state and the drafts, writes the root and
-// returns its CID. What was committed and not changed since is not computed again.
+// returns its CID. What was not changed since the last commit is not computed again.
 func (r *Root) Commit(ctx context.Context) (cid.Cid, error) {
-	if r.before != nil && r.cid.Defined() && len(r.touched) == 0 && !r.allTouched {
+	if r.cid.Defined() && len(r.touched) == 0 && !r.allTouched {
 		return r.cid, nil
 	}
 	before, err := r.directoriesBefore(ctx)
