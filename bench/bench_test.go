@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"archivecache/merge"
+	"archivecache/repo"
 )
 
 func TestMedian(t *testing.T) {
@@ -83,5 +86,42 @@ func TestSpread(t *testing.T) {
 	}
 	if len(got) != 4 || got[1] != 25 || got[3] != 75 {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestMetric(t *testing.T) {
+	out := []byte("BenchmarkVerify-2   \t       3\t4017066896 ns/op\t        70.73 %raw\t      2489 references/s\n")
+	share, err := metric(out, "%raw")
+	if err != nil || share != 70.73 {
+		t.Errorf("%g, %v", share, err)
+	}
+	if rate, err := metric(out, "references/s"); err != nil || rate != 2489 {
+		t.Errorf("%g, %v", rate, err)
+	}
+	if _, err := metric(out, "MB/s"); err == nil {
+		t.Error("a metric that is not there is found")
+	}
+}
+
+// TestFriends makes a few friends, all merged but the newest node of one, and merges that.
+func TestFriends(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "repo")
+	if err := makeFriends(t.Context(), dir, 5, 1); err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var changes []int
+	err = merge.All(t.Context(), r, "merge-all", merge.Options{}, func(report merge.Report, failure error) {
+		if failure != nil {
+			t.Error(failure)
+		}
+		changes = append(changes, report.Changed())
+	})
+	if err != nil || len(changes) != 1 || changes[0] != 1 {
+		t.Errorf("changes %v, %v; want one node with one", changes, err)
 	}
 }

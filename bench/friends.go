@@ -2,7 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
 
 	"archivecache/dagcbor"
 	"archivecache/identity"
@@ -17,6 +22,66 @@ import (
 
 	"github.com/ipfs/go-cid"
 )
+
+// friendsCommand makes friends, in a process of its own: the memory of the one that measures counts
+// as that of what it measures.
+//
+//	bench friends DIR COUNT NEWER
+const friendsCommand = "friends"
+
+func friendsMain(ctx context.Context, args []string) error {
+	var count, newer int
+	if len(args) != 3 {
+		return errors.New("wrong command line")
+	}
+	if _, err := fmt.Sscan(args[1]+" "+args[2], &count, &newer); err != nil {
+		return err
+	}
+	return makeFriends(ctx, args[0], count, newer)
+}
+
+// maxMergeAll is how long it should take to merge a few new nodes among those of a thousand
+// friends.
+const maxMergeAll = time.Second
+
+// mergeAll merges the nodes of many friends of which few are new, and publishes then, which tells
+// what was seen of each.
+func (b *bench) mergeAll(ctx context.Context) error {
+	count, newer := 100, 10
+	switch {
+	case b.quick:
+		count, newer = 20, 2
+	case b.full:
+		count = 1000
+	}
+	title := fmt.Sprintf("merge-all: %s friends' nodes, of which %d are new", thousands(count), newer)
+	if !b.wanted(title) {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	made := b.path("friends")
+	if err := runCommand(exec.CommandContext(ctx, self, friendsCommand, made, fmt.Sprint(count), fmt.Sprint(newer))); err != nil {
+		return err
+	}
+	commandOn := func(limit time.Duration, name string, args ...string) contender {
+		return contender{
+			name: "archivecache " + name,
+			aim:  aim{below: limit, memory: maxMemory},
+			prepare: func(ctx context.Context, dir string) (job, error) {
+				copied := filepath.Join(dir, "b")
+				err := runCommand(b.tool(ctx, "cp", "-r", made, copied))
+				return commands(b.ours(ctx, name, append([]string{"-repo", copied}, args...)...)), err
+			},
+		}
+	}
+	_, err = b.report(ctx, os.Stdout, contest{title, []contender{
+		commandOn(maxMergeAll, "merge-all"), commandOn(0, "new-node", "node", "identities/me"),
+	}})
+	return err
+}
 
 // friends makes a repository with many friends, each with a directory of their own; the node of
 // each shows the directories of all. Friends are made by calls and not by commands, of which it
@@ -96,15 +161,34 @@ func (f *friends) befriend(ctx context.Context) error {
 	})
 }
 
-// publish has some publish a new version of their directory, which the others have not seen.
+// publish has people publish a new version of their directory: the first versions are shown by the
+// nodes of all, later ones by that of their author alone.
 func (f *friends) publish(ctx context.Context, people []*friend, version int) error {
+	shown := cid.Undef
 	for i, p := range people {
-		if err := f.directory(ctx, p, i, version); err != nil {
+		before := p.directory
+		err := f.directory(ctx, p, i, version)
+		if err != nil {
 			return err
 		}
 		if err := f.state.Set(ctx, p.directory.Slot(), state.Value{Reference: p.directory}); err != nil {
 			return err
 		}
+		if before == nil {
+			continue
+		}
+		if shown, err = f.state.Flush(ctx, f.blocks); err != nil {
+			return err
+		}
+		if err := f.node(ctx, p, shown); err != nil {
+			return err
+		}
+		if err := f.state.Set(ctx, before.Slot(), state.Value{Reference: before}); err != nil {
+			return err
+		}
+	}
+	if shown.Defined() {
+		return f.receive(ctx, people)
 	}
 	shown, err := f.state.Flush(ctx, f.blocks)
 	if err != nil {

@@ -21,7 +21,7 @@
 // the CID of what we added is not the one that kubo gives it.
 //
 //	-quick   small data sets, one run each: a smoke test
-//	-full    also a million files: merging in nested folders, and adding them in a single folder
+//	-full    also a hundred thousand and a million files, and a thousand friends
 package main
 
 import (
@@ -64,11 +64,14 @@ func main() {
 func run(ctx context.Context) (err error) {
 	b := &bench{tools: map[string]string{}}
 	flag.BoolVar(&b.quick, "quick", false, "small data sets, one run each")
-	flag.BoolVar(&b.full, "full", false, "also a million files")
+	flag.BoolVar(&b.full, "full", false, "also a million files, and a thousand friends")
 	flag.IntVar(&b.runs, "n", 5, "`RUNS` of each contender")
 	flag.StringVar(&b.only, "only", "", "only tables whose title has this `WORD`")
 	parent := flag.String("dir", os.TempDir(), "the `DIR` in which to work: the disk that is measured")
 	flag.Parse()
+	if flag.Arg(0) == friendsCommand {
+		return friendsMain(ctx, flag.Args()[1:])
+	}
 	if b.quick {
 		b.runs = 1
 	}
@@ -113,7 +116,7 @@ func (b *bench) prepare(ctx context.Context) error {
 
 // measure prints all tables.
 func (b *bench) measure(ctx context.Context) error {
-	for _, part := range []func(context.Context) error{b.startUp, b.addSmall, b.addLarge, b.merges, b.wide} {
+	for _, part := range []func(context.Context) error{b.startUp, b.addSmall, b.addLarge, b.merges, b.mergeAll, b.verify, b.wide} {
 		if err := part(ctx); err != nil {
 			return err
 		}
