@@ -95,11 +95,8 @@ func replace(ctx context.Context, blocks store.Blocks, old, entry unixfs.Entry, 
 // base.
 func overlay(ctx context.Context, blocks store.Blocks, base, top cid.Cid) (cid.Cid, error) {
 	var changes []unixfs.Entry
-	err := unixfs.Diff(ctx, blocks, base, top, func(name string, old, new *unixfs.Entry) error {
-		switch {
-		case new == nil:
-			return nil
-		case old == nil:
+	err := unixfs.DiffNew(ctx, blocks, base, top, func(name string, old, new *unixfs.Entry) error {
+		if old == nil {
 			changes = append(changes, *new)
 			return nil
 		}

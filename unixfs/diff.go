@@ -2,6 +2,7 @@ package unixfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"archivecache/store"
@@ -14,7 +15,16 @@ import (
 // cid.Undef and counts as empty then. The order of names is not specified. Shards that are equal
 // on both sides are not read. Diff stops at the first error of fn and returns it as it is.
 func Diff(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(name string, old, updated *Entry) error) error {
-	d := differ{ctx: ctx, get: get, fn: fn}
+	return diff(a, b, differ{ctx: ctx, get: get, fn: fn})
+}
+
+// DiffNew is [Diff] without the names that b does not have: the work does not grow with what a has
+// besides, where b is small.
+func DiffNew(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(name string, old, updated *Entry) error) error {
+	return diff(a, b, differ{ctx: ctx, get: get, fn: fn, onlyNew: true})
+}
+
+func diff(a, b cid.Cid, d differ) error {
 	if err := d.dirs(a, b); err != nil {
 		if err == d.fault {
 			return err
@@ -25,10 +35,11 @@ func Diff(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(name stri
 }
 
 type differ struct {
-	ctx   context.Context
-	get   store.Getter
-	fn    func(name string, old, updated *Entry) error
-	fault error // of fn
+	ctx     context.Context
+	get     store.Getter
+	fn      func(name string, old, updated *Entry) error
+	onlyNew bool  // names that are not in the new directory do not count
+	fault   error // of fn
 }
 
 func (d *differ) dirs(a, b cid.Cid) error {
@@ -46,15 +57,40 @@ func (d *differ) dirs(a, b cid.Cid) error {
 	if old.Sharded() && updated.Sharded() {
 		return d.shards(old.root, updated.root)
 	}
-	oldLinks, err := old.links(d.ctx, 0)
-	if err != nil {
-		return err
-	}
 	newLinks, err := updated.links(d.ctx, 0)
 	if err != nil {
 		return err
 	}
+	if d.onlyNew && !updated.Sharded() {
+		return d.names(old, newLinks)
+	}
+	oldLinks, err := old.links(d.ctx, 0)
+	if err != nil {
+		return err
+	}
 	return d.lists(oldLinks, newLinks)
+}
+
+// names looks up what stands under the names of updated in old.
+func (d *differ) names(old *Dir, updated []Link) error {
+	for i := range updated {
+		u := &updated[i]
+		o, err := old.lookup(d.ctx, u.Name)
+		switch {
+		case errors.Is(err, ErrNoEntry):
+			o = nil
+		case err != nil:
+			return err
+		case o.Tsize == u.Tsize && o.cid == u.cid:
+			continue
+		default:
+			o = &Link{Name: u.Name, Tsize: o.Tsize, cid: o.cid} // in a shard it has another name
+		}
+		if err := d.report(o, u); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *differ) open(c cid.Cid) (*Dir, error) {
@@ -96,7 +132,7 @@ func (d *differ) lists(old, updated []Link) error {
 		if u != nil {
 			updated = updated[1:]
 		}
-		if o != nil && u != nil && *o == *u {
+		if o != nil && u != nil && *o == *u || u == nil && d.onlyNew {
 			continue
 		}
 		if err := d.report(o, u); err != nil {
@@ -132,6 +168,9 @@ func (d *differ) shards(old, updated shardRef) error {
 
 // slots compares what stands in one slot on both sides.
 func (d *differ) slots(old, updated shardRef, l, r *Link) error {
+	if r == nil && d.onlyNew {
+		return nil
+	}
 	if l != nil && r != nil {
 		if *l == *r {
 			return nil

@@ -167,6 +167,18 @@ func TestEditProperty(t *testing.T) {
 				t.Fatalf("%d entries after %d changes: %v, from nothing %v", len(want), len(changes), edited, scratch)
 			}
 			checkDiff(t, m, dir.Cid, edited.Cid, have, want)
+			checkDiffNew(t, m, dir.Cid, edited.Cid, have, want)
+			few := model{}
+			for _, c := range changes {
+				if c.Cid.Defined() {
+					few[c.Name] = c
+				}
+			}
+			small, err := unixfs.Build(ctx, m, few.entries())
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkDiffNew(t, m, dir.Cid, small.Cid, have, few)
 			dir, have = edited, want
 		}
 	})
@@ -217,6 +229,33 @@ func checkDiff(t *rapid.T, m *memory, a, b cid.Cid, old, updated model) {
 		if _, had := old[name]; !had && seen[name] != (unixfs.Entry{}) {
 			t.Errorf("Diff misses new %q", name)
 		}
+	}
+}
+
+// checkDiffNew compares DiffNew with what differs of updated.
+func checkDiffNew(t *rapid.T, m *memory, a, b cid.Cid, old, updated model) {
+	want := model{}
+	for name, e := range updated {
+		if old[name] != e {
+			want[name] = e
+		}
+	}
+	got := model{}
+	err := unixfs.DiffNew(ctx, m, a, b, func(name string, o, u *unixfs.Entry) error {
+		if _, ok := got[name]; ok || u == nil {
+			t.Fatalf("DiffNew tells of %q twice, or without an entry", name)
+		}
+		got[name] = *u
+		if was, had := old[name]; had != (o != nil) || had && *o != was {
+			t.Errorf("DiffNew of %q: old is %v, want %v", name, o, was)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("DiffNew tells of %v, want %v", got, want)
 	}
 }
 
