@@ -221,7 +221,16 @@ func (f *friends) directory(ctx context.Context, p *friend, i, version int) erro
 	if err := p.directory.Continue(ctx, f.blocks, previous); err != nil {
 		return err
 	}
-	return p.directory.Sign(p.secret)
+	return p.sign(p.directory)
+}
+
+// sign signs with the first key.
+func (p *friend) sign(r *reference.Reference) error {
+	key, err := p.secret.At(0)
+	if err != nil {
+		return err
+	}
+	return r.Sign(key, reference.Chain{Document: p.secret.Document()})
 }
 
 // node signs a node whose root has the state shown.
@@ -237,7 +246,7 @@ func (f *friends) node(ctx context.Context, p *friend, shown cid.Cid) error {
 	if err := p.node.Continue(ctx, f.blocks, previous); err != nil {
 		return err
 	}
-	return p.node.Sign(p.secret)
+	return p.sign(p.node)
 }
 
 // receive takes in the nodes of people and all blocks.

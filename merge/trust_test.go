@@ -153,7 +153,7 @@ func take(t tb, r *repo.Repo, car []byte) {
 
 func mergeAll(t tb, r *repo.Repo) {
 	t.Helper()
-	must(t, merge.All(context.Background(), r, "merge-all", merge.Options{}, func(report merge.Report, err error) {
+	must(t, merge.All(context.Background(), r, "merge-all", merge.Options{LetThrough: true}, func(report merge.Report, err error) {
 		if err != nil && !errors.Is(err, repo.ErrNoFriend) {
 			t.Fatalf("%s: %v", report.Path, err)
 		}
@@ -437,7 +437,7 @@ func TestMergeAllLeavesNothing(t *testing.T) {
 		for _, w := range pair {
 			at, err := repo.NodesPath.Join(w.id().String())
 			must(t, err)
-			report, err := merge.Node(t.Context(), r.repo, "merge", at, merge.Options{})
+			report, err := merge.Node(t.Context(), r.repo, "merge", at, merge.Options{LetThrough: true})
 			if err != nil || report.Changed() > 0 {
 				t.Errorf("merged again: %+v, %v", report.Changes, err)
 			}

@@ -190,7 +190,7 @@ func (p *actor) claimPlace() {
 	}
 	parent := p.marks[slot].Reference
 	p.must(ref.Continue(p.ctx, p.blocks, parent))
-	p.must(ref.Sign(p))
+	p.must(ref.Sign(p, p.Signer.Chain))
 	p.record([]*reference.Reference{ref}, map[reference.Slot]*reference.Reference{slot: parent})
 	if parent != nil {
 		for _, c := range p.list(parent.Content.Target()) {

@@ -39,7 +39,7 @@ func (t Trust) allows(s shared.Size) bool {
 }
 
 // SetTrusts says how much of each author counts from the next commit on.
-func (r *Root) SetTrusts(t Trusts) { r.trusts = t }
+func (r *Root) SetTrusts(t Trusts) { r.trusts, r.allTouched = t, true }
 
 // OverQuota calls fn for every part of a directory that is left out of the view because its author
 // has more than the quota. An owned directory of that kind is shown nowhere.

@@ -36,6 +36,8 @@ func manyReferences(b *testing.B, authors, each int) (blocks *store.Overlay, roo
 		secret, err := identity.Generate()
 		must(err)
 		must(blocks.Put(ctx, secret.Document().Block()))
+		key, err := secret.At(0)
+		must(err)
 		for n := range each {
 			at := fmt.Sprintf("root/directory-%d", n)
 			r := &reference.Reference{
@@ -43,7 +45,7 @@ func manyReferences(b *testing.B, authors, each int) (blocks *store.Overlay, roo
 				Directory: &reference.Founding{Policy: reference.OwnedPolicy, Path: at, Owner: dagcbor.LinkTo(secret.ID())},
 			}
 			must(r.Continue(ctx, blocks, nil))
-			must(r.Sign(secret))
+			must(r.Sign(key, reference.Chain{Document: secret.Document()}))
 			must(s.Set(ctx, r.Slot(), state.Value{Reference: r}))
 		}
 	}

@@ -57,9 +57,12 @@ func NewProof(a, b *reference.Reference) *Proof {
 	return &Proof{A: a, B: b}
 }
 
-// Gather verifies p and gives it the blocks that this takes.
+// Gather verifies p and gives it the blocks that this takes, beside those that it has.
 func (p *Proof) Gather(ctx context.Context, blocks store.Getter) error {
 	r := &recorder{Getter: blocks, read: map[string]bool{}}
+	for _, data := range p.Blocks {
+		r.read[string(data)] = true
+	}
 	if err := p.Verify(ctx, r); err != nil {
 		return err
 	}
