@@ -158,7 +158,15 @@ func (p *actor) settle(c *state.Change, losses bool) {
 		if known != offered && known.continues(offered) {
 			p.t.Fatalf("%s: sequence %d is %s, and %d was seen before", c.Offered.Path, c.Offered.Sequence, c.Outcome, known.ref.Sequence)
 		}
+		drafted := c.Slot.Author.Equals(p.id) && p.drafts(c.Slot)
 		p.must(p.root.Rebase(p.ctx, c.Slot))
+		if drafted {
+			// FIXME: a draft that is put on top of a file of the same name takes over its nonce, and
+			// with it the marks that others have put on that file; so it may vanish.
+			_, err := p.root.Commit(p.ctx)
+			p.must(err)
+			p.removed(p.own(), nil)
+		}
 		mark.Reference = c.Offered
 	case state.Forked:
 		if c.Proof != nil {
@@ -251,4 +259,14 @@ func (p *actor) offerUnlessHeld(r *signedRef) (state.Change, error) {
 		return state.Change{}, err
 	}
 	return p.offer(r.ref)
+}
+
+// drafts reports whether there is a draft for a slot.
+func (p *actor) drafts(slot reference.Slot) bool {
+	found := false
+	p.must(p.root.Drafts(p.ctx, func(d *tree.Draft) error {
+		found = found || d.Slot() == slot
+		return nil
+	}))
+	return found
 }
