@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
 # Puts one deliberate bug after the other into a copy of the sources, and shows which test of the
 # laws catches it. Each *.patch here is a bug: a sentence that says what it is, and the difference.
+# A line "tests: PACKAGE REGEXP" in it names other tests than TestLaws.
 #
 #   tests/mutants/run.sh [NAME...]     all mutants, or those
 #
-# Exit status 1: a mutant survived, or its patch does not apply any more. MUTANT_TESTS (default
-# ^TestLaws$) and MUTANT_PACKAGES (default ./tree) say what has to catch them.
+# Exit status 1: a mutant survived, or its patch does not apply any more.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-tests=${MUTANT_TESTS:-'^TestLaws$'}
-packages=${MUTANT_PACKAGES:-./tree}
 export ARCHIVECACHE_LAWS=${ARCHIVECACHE_LAWS:-3000}
 export ARCHIVECACHE_LAWS_SEED=${ARCHIVECACHE_LAWS_SEED:-1}
 
@@ -40,8 +38,9 @@ for name in "${names[@]}"; do
 		continue
 	fi
 	(cd "$copy" && patch -p1 -s <"$patches/$name.patch")
-	# shellcheck disable=SC2086
-	(cd "$copy" && go test $packages -run "$tests" -timeout 20m -rapid.nofailfile -rapid.shrinktime 1s) >"$copy/log" 2>&1
+	read -r package tests <<<"$(sed -n 's/^tests: //p' "$patches/$name.patch" | head -1)"
+	package=${package:-./tree} tests=${tests:-^TestLaws\$}
+	(cd "$copy" && go test "$package" -run "$tests" -timeout 20m -rapid.nofailfile -rapid.shrinktime 1s) >"$copy/log" 2>&1
 	result=$?
 	if grep -q 'build failed\|setup failed' "$copy/log"; then
 		echo "| $name | DOES NOT COMPILE |"
