@@ -158,15 +158,7 @@ func (p *actor) settle(c *state.Change, losses bool) {
 		if known != offered && known.continues(offered) {
 			p.t.Fatalf("%s: sequence %d is %s, and %d was seen before", c.Offered.Path, c.Offered.Sequence, c.Outcome, known.ref.Sequence)
 		}
-		drafted := c.Slot.Author.Equals(p.id) && p.drafts(c.Slot)
 		p.must(p.root.Rebase(p.ctx, c.Slot))
-		if drafted {
-			// FIXME: a draft that is put on top of a file of the same name takes over its nonce, and
-			// with it the marks that others have put on that file; so it may vanish.
-			_, err := p.root.Commit(p.ctx)
-			p.must(err)
-			p.removed(p.own(), nil)
-		}
 		mark.Reference = c.Offered
 	case state.Forked:
 		if c.Proof != nil {

@@ -167,8 +167,12 @@ func (r *Root) Rebase(ctx context.Context, slot reference.Slot) error {
 		return nil // the draft is kept; it cannot be signed
 	}
 	top := held.Reference
-	if top == nil {
-		top = &reference.Reference{Path: d.Path} // taken out by a rotation
+	if top == nil { // taken out by a rotation
+		empty, _ := unixfs.EmptyDir()
+		if err := r.blocks.Put(ctx, empty); err != nil {
+			return err
+		}
+		top = &reference.Reference{Path: d.Path, Content: dagcbor.LinkTo(empty.Cid)}
 	}
 	base, err := r.draftBase(ctx, d)
 	if err == nil {
@@ -206,6 +210,11 @@ func replay(ctx context.Context, blocks store.Blocks, d *Draft, base, top *refer
 	}
 	d.Content = dagcbor.LinkTo(content)
 	marks, err := shared.ReplayMarks(ctx, blocks, base.Marks.Target(), d.Marks.Target(), top.Marks.Target())
+	if err != nil {
+		return err
+	}
+	above := shared.Layer{Files: top.Content.Target(), Marks: top.Marks.Target()}
+	marks, err = shared.Renonce(ctx, blocks, above, shared.Layer{Files: content, Marks: marks})
 	d.Marks = dagcbor.LinkTo(marks)
 	return err
 }

@@ -3,7 +3,6 @@ package shared
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,11 +37,7 @@ func NewEditor(blocks store.Blocks, d Directory, view, author cid.Cid) *Editor {
 		author: author,
 		top:    newLevel(d.ID, d.Layers),
 		view:   view,
-		nonce: func() []byte {
-			b := make([]byte, nonceSize)
-			rand.Read(b) // never fails
-			return b
-		},
+		nonce:  newNonce,
 	}
 }
 
