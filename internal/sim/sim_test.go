@@ -57,8 +57,8 @@ func TestKinds(t *testing.T) {
 		Replay:  "node stale",
 		Fork:    string(state.Forked),
 		Forge:   string(state.RefusedSignature),
-		Move:    string(state.RefusedForm),
-		Squat:   string(state.RefusedForm),
+		Move:    string(state.RefusedOwner),
+		Squat:   string(state.RefusedOwner),
 		Leap:    string(state.Forked),
 		Phantom: string(state.Incomplete),
 	}
