@@ -8,7 +8,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFLAGS     := -trimpath
 LDFLAGS     := -s -w
 
-.PHONY: help build demo test fuzz bench sim lint install uninstall clean
+.PHONY: help build demo test fuzz laws mutants bench sim lint install uninstall clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ test: build ## everything; builds a real IPFS node first, which takes a minute o
 
 fuzz: ## every decoder against hostile input, FUZZTIME each
 	@GO="$(GO)" bash tests/fuzz.sh $(FUZZTIME)
+
+laws: ## the laws of the merge at 100,000 random schedules, which takes some ten minutes
+	ARCHIVECACHE_LAWS=100000 $(GO) test ./tree -run Laws -timeout 60m -v
+
+mutants: ## deliberate bugs in the merge, and which test catches each
+	@bash tests/mutants/run.sh
 
 bench: build ## beside cp, git, kubo and restic; see bench/README.md
 	$(GO) run ./bench

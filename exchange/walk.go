@@ -256,7 +256,8 @@ func (w *walk) leaf(c cid.Cid, data []byte) bool {
 	return err == nil && n.Kind == unixfs.File
 }
 
-// each fetches blocks, several at a time, and calls fn with each. Blocks that nobody gives are noted.
+// each fetches blocks, several at a time, and calls fn with each. Blocks that nobody gives are
+// noted.
 func (w *walk) each(ctx context.Context, refs []ref, fn func(cid.Cid, []byte) error) error {
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(w.parallel)

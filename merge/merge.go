@@ -62,17 +62,22 @@ type Report struct {
 }
 
 // Changed returns how many slots of the state the merge changed.
-func (r Report) Changed() int { return r.count(state.Outcome.Changes) }
-
-// Refused returns how many slots were refused, or could not be read.
-func (r Report) Refused() int {
-	return r.count(func(o state.Outcome) bool { return o.Refuses() || o == state.Incomplete })
+func (r Report) Changed() int {
+	return r.count(func(c state.Change) bool { return c.Outcome.Changes() })
 }
 
-func (r Report) count(is func(state.Outcome) bool) int {
+// Refused returns how many slots were refused, or could not be read. What is over a quota that is
+// set here is as it should be.
+func (r Report) Refused() int {
+	return r.count(func(c state.Change) bool {
+		return c.Outcome.Refuses() && !errors.Is(c.Err, ErrQuota) || c.Outcome == state.Incomplete
+	})
+}
+
+func (r Report) count(is func(state.Change) bool) int {
 	n := 0
 	for _, c := range r.Changes {
-		if is(c.Outcome) {
+		if is(c) {
 			n++
 		}
 	}

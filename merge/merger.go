@@ -167,8 +167,33 @@ func (m *merger) join(ctx context.Context) error {
 	if m.report.Root, err = root.Commit(ctx); err != nil {
 		return err
 	}
-	m.now, err = root.Directories(ctx)
-	return err
+	if m.now, err = root.Directories(ctx); err != nil {
+		return err
+	}
+	m.overQuota()
+	return nil
+}
+
+// ErrQuota is a part that is more than the quota of its author.
+var ErrQuota = errors.New("recorded, and not shown, since its author has more than the quota; see trust")
+
+// overQuota tells which of the changes are recorded and left out of the view.
+func (m *merger) overQuota() {
+	over := map[reference.Slot]bool{}
+	for _, d := range m.now {
+		for _, p := range d.Parts {
+			if p.OverQuota {
+				over[reference.Slot{Directory: d.ID, Author: p.Author}] = true
+			}
+		}
+	}
+	for _, c := range m.report.Changes {
+		if (c.Outcome == state.New || c.Outcome == state.Newer) && over[c.Slot] {
+			m.report.Changes = append(m.report.Changes, state.Change{
+				Slot: c.Slot, Outcome: state.OverQuota, Old: c.Old, Offered: c.Offered, Err: ErrQuota,
+			})
+		}
+	}
 }
 
 // unread returns the first error of a change that could not be read now, or nil.

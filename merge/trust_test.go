@@ -202,7 +202,8 @@ func newSociety(t *testing.T, n int, seed uint64) *society {
 	deleter.befriend(other)
 	deleter.learn(t, other)
 	deleter.delete("root/forum/kept")
-	// And each of these two has something newest that the other has not, of somebody whom both accept.
+	// And each of these two has something newest that the other has not, of somebody whom both
+	// accept.
 	for i, w := range []*writer{deleter, other} {
 		w.befriend(s.writers[1], s.writers[3])
 		writes := s.writers[1+2*i]

@@ -18,13 +18,13 @@ const (
 	maxRepeats = 100_000
 )
 
-// DiffTree calls fn for every path, names with slashes between them, at which a file, a symlink or
-// an empty directory differs between what is below the directories a and b: old is nil where a does
-// not have it, and updated where b does not. An undefined directory is an empty one. Where a
+// DiffTree calls fn for every path, names with slashes between them, at which a file, a symlink
+// or an empty directory differs between what is below the directories a and b: old is nil where a
+// does not have it, and updated where b does not. An undefined directory is an empty one. Where a
 // directory takes the place of a file, the file is gone and what the directory has is new; a
-// directory that is filled or emptied is no change but that. A directory that is deeper than [MaxTreeDepth] is reported itself, and so is one that was reported
-// before when that has happened too often. What is equal is not read. DiffTree stops at the first
-// error of fn.
+// directory that is filled or emptied is no change but that. A directory that is deeper than
+// [MaxTreeDepth] is reported itself, and so is one that was reported before when that has
+// happened too often. What is equal is not read. DiffTree stops at the first error of fn.
 func DiffTree(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(path string, old, updated *Entry) error) error {
 	d := &treeDiffer{ctx: ctx, get: get, fn: fn, seen: map[[2]cid.Cid]bool{}}
 	return d.dirs("", 0, unlessEmpty(a), unlessEmpty(b), false)

@@ -79,8 +79,8 @@ func (d *Dir) Lookup(ctx context.Context, name string) (Entry, error) {
 	return Entry{Name: name, Cid: l.Cid(), Tsize: l.Tsize}, nil
 }
 
-// SameHash returns the name of an entry because of which one with the given name could not be added:
-// both have the same hash, and the directory is sharded. Else it returns "".
+// SameHash returns the name of an entry because of which one with the given name could not be
+// added: both have the same hash, and the directory is sharded. Else it returns "".
 func (d *Dir) SameHash(ctx context.Context, name string) (string, error) {
 	if !d.Sharded() {
 		return "", nil

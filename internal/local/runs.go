@@ -48,8 +48,8 @@ func FromTo(do func(tx *repo.Tx, ctx context.Context, author func() (cid.Cid, er
 	}
 }
 
-// CheckBlocks returns a command that looks at the blocks of what stands at a path and prints its CID;
-// check returns what there is to say about them.
+// CheckBlocks returns a command that looks at the blocks of what stands at a path and prints its
+// CID; check returns what there is to say about them.
 func CheckBlocks(check func(context.Context, *repo.Repo, cid.Cid) (said string, err error)) func(context.Context, *Env) error {
 	return func(ctx context.Context, env *Env) error {
 		args, err := env.Parse(1, 1)
@@ -72,7 +72,8 @@ func CheckBlocks(check func(context.Context, *repo.Repo, cid.Cid) (said string, 
 	}
 }
 
-// TakeIn commits what take puts into the tree, and prints where that stands. If it was there, that is said: known.
+// TakeIn commits what take puts into the tree, and prints where that stands. If it was there,
+// that is said: known.
 func (env *Env) TakeIn(ctx context.Context, known string, take func(context.Context, *repo.Tx) (path.Path, bool, error)) error {
 	var at path.Path
 	isNew := false

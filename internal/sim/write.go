@@ -16,8 +16,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// topics is how many directories there are below root/forum/talk: about as many as each has files in
-// the beginning.
+// topics is how many directories there are below root/forum/talk: about as many as each has files
+// in the beginning.
 func (w *world) topics() int { return max(1, int(math.Sqrt(float64(w.People)))) }
 
 func (w *world) topic(i int) string { return fmt.Sprintf("root/forum/talk/topic-%d", i%w.topics()) }

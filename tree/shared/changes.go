@@ -172,8 +172,8 @@ func (c *changer) gone(ctx context.Context, old, now level, was unixfs.Entry, is
 	return c.fn(change)
 }
 
-// versions returns the versions with the content that the level shows under the name, which may be a
-// conflict name, and the group they are of.
+// versions returns the versions with the content that the level shows under the name, which may
+// be a conflict name, and the group they are of.
 func (c *changer) versions(ctx context.Context, l level, name string, content cid.Cid) (*group, []version, error) {
 	g, err := c.group(ctx, l, name)
 	if err != nil {

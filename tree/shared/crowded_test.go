@@ -118,7 +118,8 @@ func TestCollision(t *testing.T) {
 }
 
 // TestCollisionsIncrementally makes the view from that of before and from nothing, while names
-// with the same hash come and go, as files and directories, and the directory becomes large and small.
+// with the same hash come and go, as files and directories, and the directory becomes large and
+// small.
 func TestCollisionsIncrementally(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)

@@ -12,10 +12,10 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// EachNewlyHidden calls fn for every version that was shown in before, that its author still has in
-// now, and that is hidden there; by has the authors of the marks on it. Versions of one path with
-// the same content are one, and none if it is still shown as that of somebody else. The order is not specified. The cost
-// follows the difference of the marks.
+// EachNewlyHidden calls fn for every version that was shown in before, that its author still has
+// in now, and that is hidden there; by has the authors of the marks on it. Versions of one path
+// with the same content are one, and none if it is still shown as that of somebody else. The
+// order is not specified. The cost follows the difference of the marks.
 func EachNewlyHidden(ctx context.Context, blocks store.Blocks, before, now Directory, fn func(v HiddenVersion, by []cid.Cid) error) error {
 	r := newReader(blocks)
 	return r.newlyHidden(ctx, newLevel(before.ID, before.Layers), newLevel(now.ID, now.Layers), fn)
