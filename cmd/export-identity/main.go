@@ -6,6 +6,10 @@ import (
 
 	"archivecache/identity"
 	"archivecache/internal/local"
+	"archivecache/repo"
+	"archivecache/tree"
+
+	"github.com/ipfs/go-cid"
 )
 
 const help = `usage: export-identity [-repo DIR] [-passphrase-fd N] PATH
@@ -30,27 +34,16 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	t, err := r.Tree(ctx)
-	if err != nil {
-		return err
-	}
-	id, err := r.Author(ctx, t, args[0])
-	if err != nil {
-		return err
-	}
 	words := source()
-	secret, err := r.Keys().Load(id, func(identity.ID) ([]byte, error) { return words.Ask("the key") })
-	if err != nil {
-		return err
-	}
-	backup, err := words.AskNew("the backup")
-	if err != nil {
-		return err
-	}
-	return identity.Export(secret, backup, env.Stdout)
+	return env.WithIdentity(ctx, args[0], func(r *repo.Repo, _ *tree.Tree, id cid.Cid) error {
+		secret, err := r.Keys().Load(id, func(identity.ID) ([]byte, error) { return words.Ask("the key") })
+		if err != nil {
+			return err
+		}
+		backup, err := words.AskNew("the backup")
+		if err != nil {
+			return err
+		}
+		return identity.Export(secret, backup, env.Stdout)
+	})
 }

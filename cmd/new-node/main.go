@@ -7,7 +7,10 @@ import (
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
 	"archivecache/repo"
+	"archivecache/tree"
 	"archivecache/tree/reference"
+
+	"github.com/ipfs/go-cid"
 )
 
 const help = `usage: new-node [-repo DIR] [-address URL]... PATH IDENTITY
@@ -44,36 +47,24 @@ func run(ctx context.Context, env *local.Env) error {
 	if err := checkAddresses(addresses); err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	t, err := r.Tree(ctx)
-	if err != nil {
-		return err
-	}
-	id, err := r.Author(ctx, t, args[1])
-	if err != nil {
-		return err
-	}
-	secret, err := local.Secret(r, id, words())
-	if err != nil {
-		return err
-	}
-	var done repo.Publication
-	err = r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
-		if err := repo.CheckNodePath(p); err != nil {
+	return env.WithIdentity(ctx, args[1], func(r *repo.Repo, _ *tree.Tree, id cid.Cid) error {
+		secret, err := local.Secret(r, id, words())
+		if err != nil {
 			return err
 		}
-		done, err = tx.Publish(ctx, secret, p, addresses)
+		var done repo.Publication
+		err = r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+			if err := repo.CheckNodePath(p); err != nil {
+				return err
+			}
+			done, err = tx.Publish(ctx, secret, p, addresses)
+			return err
+		})
+		if err == nil {
+			report(env, done)
+		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	report(env, done)
-	return nil
 }
 
 func report(env *local.Env, done repo.Publication) {

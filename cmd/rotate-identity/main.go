@@ -13,6 +13,7 @@ import (
 	"archivecache/internal/local"
 	"archivecache/internal/passphrase"
 	"archivecache/repo"
+	"archivecache/tree"
 	"archivecache/tree/path"
 
 	"github.com/ipfs/go-cid"
@@ -71,20 +72,9 @@ func run(ctx context.Context, env *local.Env) error {
 	if err := repo.CheckNodePath(p); err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	t, err := r.Tree(ctx)
-	if err != nil {
-		return err
-	}
-	id, err := r.Author(ctx, t, args[1])
-	if err != nil {
-		return err
-	}
-	return rotate(ctx, env, r, id, p, o)
+	return env.WithIdentity(ctx, args[1], func(r *repo.Repo, _ *tree.Tree, id cid.Cid) error {
+		return rotate(ctx, env, r, id, p, o)
+	})
 }
 
 // rotate prepares the keys, so that they serve before and after, commits, and takes the old key

@@ -8,6 +8,8 @@ import (
 	"archivecache/internal/local"
 	"archivecache/repo"
 	"archivecache/tree"
+
+	"github.com/ipfs/go-cid"
 )
 
 const help = `usage: sign [-repo DIR] [-identity PATH] PATH
@@ -35,34 +37,23 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	r, err := env.Repo()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	t, err := r.Tree(ctx)
-	if err != nil {
-		return err
-	}
-	id, err := r.Author(ctx, t, *at)
-	if err != nil {
-		return err
-	}
-	if _, err := t.Resolve(ctx, p); err != nil {
-		return err
-	}
-	secret, err := local.Secret(r, id, words())
-	if err != nil {
-		return err
-	}
-	return r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
-		signed, err := tx.Sign(ctx, secret, uint64(time.Now().Unix()), tree.DraftsBelow(p))
-		for _, ref := range signed {
-			env.Say("signed %s, sequence %d", ref.Path, ref.Sequence)
+	return env.WithIdentity(ctx, *at, func(r *repo.Repo, t *tree.Tree, id cid.Cid) error {
+		if _, err := t.Resolve(ctx, p); err != nil {
+			return err
 		}
-		if err == nil && len(signed) == 0 {
-			env.Say("%s has no drafts of %s", p, id)
+		secret, err := local.Secret(r, id, words())
+		if err != nil {
+			return err
 		}
-		return err
+		return r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+			signed, err := tx.Sign(ctx, secret, uint64(time.Now().Unix()), tree.DraftsBelow(p))
+			for _, ref := range signed {
+				env.Say("signed %s, sequence %d", ref.Path, ref.Sequence)
+			}
+			if err == nil && len(signed) == 0 {
+				env.Say("%s has no drafts of %s", p, id)
+			}
+			return err
+		})
 	})
 }

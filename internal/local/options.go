@@ -85,6 +85,17 @@ func (env *Env) WithThing(ctx context.Context, at string, fn func(*repo.Repo, *t
 	})
 }
 
+// WithIdentity calls fn with an identity of one's own; without a path it is the first one.
+func (env *Env) WithIdentity(ctx context.Context, at string, fn func(*repo.Repo, *tree.Tree, cid.Cid) error) error {
+	return env.WithTree(ctx, func(r *repo.Repo, t *tree.Tree) error {
+		id, err := r.Author(ctx, t, at)
+		if err != nil {
+			return err
+		}
+		return fn(r, t, id)
+	})
+}
+
 // Update commits what fn does to the tree of the repository, under the name of the command.
 func (env *Env) Update(ctx context.Context, fn func(context.Context, *repo.Tx) error) error {
 	r, err := env.Repo()
