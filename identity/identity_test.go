@@ -80,10 +80,10 @@ func TestGolden(t *testing.T) {
 		{"id", d.ID().String(), g["id"]},
 		{"id of block", d.Block().Cid.String(), g["id"]},
 		{"message", string(d.JSON()), g["message"]},
-		{"public key", hex.EncodeToString(s.Public()), g["public"]},
-		{"did:key", DIDKey(s.Public()), g["did"]},
+		{"public key", hex.EncodeToString(s.Document().Public()), g["public"]},
+		{"did:key", DIDKey(s.Document().Public()), g["did"]},
 		{"encoding that is signed", hex.EncodeToString(PAE(PayloadType(g["policy"]), g.bytes(t, "payload"))), g["pae"]},
-		{"signature", hex.EncodeToString(s.Sign(g["policy"], g.bytes(t, "payload"))), g["signature"]},
+		{"signature", hex.EncodeToString(at(t, s, 0).Sign(g["policy"], g.bytes(t, "payload"))), g["signature"]},
 	} {
 		if v.got != v.want {
 			t.Errorf("%s:\n%s, want\n%s", v.name, v.got, v.want)
@@ -104,7 +104,7 @@ func TestGolden(t *testing.T) {
 	if err != nil || !bytes.Equal(canonical, d.JSON()) {
 		t.Errorf("JSON is not canonical: %s, %v", canonical, err)
 	}
-	if !d.Commits(ed25519.NewKeyFromSeed(g.bytes(t, "next seed")).Public().(ed25519.PublicKey)) || d.Commits(s.Public()) {
+	if !d.Commits(ed25519.NewKeyFromSeed(g.bytes(t, "next seed")).Public().(ed25519.PublicKey)) || d.Commits(s.Document().Public()) {
 		t.Error("Commits")
 	}
 }

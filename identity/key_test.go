@@ -29,7 +29,7 @@ func TestCheckKey(t *testing.T) {
 		}
 	}
 	for range 100 {
-		pub := generate(t).Public()
+		pub := generate(t).Document().Public()
 		if err := CheckKey(pub); err != nil {
 			t.Errorf("%x: %v", pub, err)
 		}
@@ -77,7 +77,7 @@ func TestDIDKey(t *testing.T) {
 
 func TestParseDIDKeyRefuses(t *testing.T) {
 	good := readGolden(t)["did"]
-	x25519 := append([]byte{0xec, 0x01}, generate(t).Public()...)
+	x25519 := append([]byte{0xec, 0x01}, generate(t).Document().Public()...)
 	point := append([]byte{0xed, 0x01, 1}, make([]byte, 31)...)
 	for name, text := range map[string]string{
 		"nothing":           "",
@@ -116,7 +116,7 @@ func FuzzParseDIDKey(f *testing.F) {
 }
 
 func BenchmarkCheckKey(b *testing.B) {
-	pub := generate(b).Public()
+	pub := generate(b).Document().Public()
 	for b.Loop() {
 		if err := CheckKey(pub); err != nil {
 			b.Fatal(err)

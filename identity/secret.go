@@ -92,20 +92,6 @@ func describe(epochs []uint64) string {
 	return fmt.Sprintf("epochs %d to %d", epochs[0], epochs[len(epochs)-1])
 }
 
-// lowest returns the key of the lowest epoch.
-func (s *Secret) lowest() *Key {
-	first, _ := s.Epochs()
-	key, _ := s.At(first) // it is there
-	return key
-}
-
-// Public returns the public key of the lowest epoch of which s has the key.
-func (s *Secret) Public() ed25519.PublicKey { return s.lowest().Public() }
-
-// Sign returns the signature of payload under policy by the key of the lowest epoch of which
-// s has the key.
-func (s *Secret) Sign(policy string, payload []byte) []byte { return s.lowest().Sign(policy, payload) }
-
 // Format prints the id for every verb, never the keys.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "secret key of %s", s.document.ID()) }
 

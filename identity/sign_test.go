@@ -22,8 +22,8 @@ func TestPAE(t *testing.T) {
 func TestVerify(t *testing.T) {
 	s, other := generate(t), generate(t)
 	payload := []byte("payload")
-	sig := s.Sign("node_v1", payload)
-	if err := Verify(s.Public(), "node_v1", payload, sig); err != nil {
+	sig := at(t, s, 0).Sign("node_v1", payload)
+	if err := Verify(s.Document().Public(), "node_v1", payload, sig); err != nil {
 		t.Error(err)
 	}
 	// The same signature with the group order added to its second half, which RFC 8032 refuses.
@@ -43,27 +43,27 @@ func TestVerify(t *testing.T) {
 		sig     []byte
 		want    error
 	}{
-		{"no signature", s.Public(), "node_v1", "payload", nil, ErrUnsigned},
-		{"empty signature", s.Public(), "node_v1", "payload", []byte{}, ErrUnsigned},
-		{"other policy", s.Public(), "layer_v1", "payload", sig, ErrBadSignature},
-		{"policy and payload moved", s.Public(), "node_v", "1payload", sig, ErrBadSignature},
-		{"other payload", s.Public(), "node_v1", "payloae", sig, ErrBadSignature},
-		{"shorter payload", s.Public(), "node_v1", "payloa", sig, ErrBadSignature},
-		{"a stranger's key", other.Public(), "node_v1", "payload", sig, ErrBadSignature},
-		{"a stranger's signature", s.Public(), "node_v1", "payload", other.Sign("node_v1", payload), ErrBadSignature},
-		{"signature without encoding", s.Public(), "node_v1", "payload", ed25519.Sign(s.keys()[0], payload), ErrBadSignature},
-		{"the next key's signature", s.Public(), "node_v1", "payload", ed25519.Sign(s.keys()[1], PAE(PayloadType("node_v1"), payload)), ErrBadSignature},
-		{"long signature", s.Public(), "node_v1", "payload", append(sig[:64:64], 0), ErrBadSignature},
-		{"malleable signature", s.Public(), "node_v1", "payload", malleable, ErrBadSignature},
+		{"no signature", s.Document().Public(), "node_v1", "payload", nil, ErrUnsigned},
+		{"empty signature", s.Document().Public(), "node_v1", "payload", []byte{}, ErrUnsigned},
+		{"other policy", s.Document().Public(), "layer_v1", "payload", sig, ErrBadSignature},
+		{"policy and payload moved", s.Document().Public(), "node_v", "1payload", sig, ErrBadSignature},
+		{"other payload", s.Document().Public(), "node_v1", "payloae", sig, ErrBadSignature},
+		{"shorter payload", s.Document().Public(), "node_v1", "payloa", sig, ErrBadSignature},
+		{"a stranger's key", other.Document().Public(), "node_v1", "payload", sig, ErrBadSignature},
+		{"a stranger's signature", s.Document().Public(), "node_v1", "payload", at(t, other, 0).Sign("node_v1", payload), ErrBadSignature},
+		{"signature without encoding", s.Document().Public(), "node_v1", "payload", ed25519.Sign(s.keys()[0], payload), ErrBadSignature},
+		{"the next key's signature", s.Document().Public(), "node_v1", "payload", ed25519.Sign(s.keys()[1], PAE(PayloadType("node_v1"), payload)), ErrBadSignature},
+		{"long signature", s.Document().Public(), "node_v1", "payload", append(sig[:64:64], 0), ErrBadSignature},
+		{"malleable signature", s.Document().Public(), "node_v1", "payload", malleable, ErrBadSignature},
 		{"no key", nil, "node_v1", "payload", sig, ErrBadKey},
-		{"short key", s.Public()[:31], "node_v1", "payload", sig, ErrBadKey},
+		{"short key", s.Document().Public()[:31], "node_v1", "payload", sig, ErrBadKey},
 	} {
 		if err := Verify(test.pub, test.policy, []byte(test.payload), test.sig); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v; want %v", test.name, err, test.want)
 		}
 	}
 	damaged(sig, func(what string, at int, bad []byte) {
-		if err := Verify(s.Public(), "node_v1", payload, bad); err == nil {
+		if err := Verify(s.Document().Public(), "node_v1", payload, bad); err == nil {
 			t.Errorf("signature %s at %d: accepted", what, at)
 		}
 	})
@@ -72,9 +72,9 @@ func TestVerify(t *testing.T) {
 func BenchmarkVerify(b *testing.B) {
 	s := generate(b)
 	payload := make([]byte, 300)
-	sig := s.Sign("node_v1", payload)
+	sig := at(b, s, 0).Sign("node_v1", payload)
 	for b.Loop() {
-		if err := Verify(s.Public(), "node_v1", payload, sig); err != nil {
+		if err := Verify(s.Document().Public(), "node_v1", payload, sig); err != nil {
 			b.Fatal(err)
 		}
 	}
