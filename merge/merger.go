@@ -158,6 +158,11 @@ func (m *merger) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	learnt, err := root.Learn(ctx, rules, node)
+	if err != nil {
+		return err
+	}
+	changes = append(changes, learnt...)
 	for i := range changes {
 		if err := m.settle(ctx, root, &changes[i]); err != nil {
 			return err

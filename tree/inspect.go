@@ -51,10 +51,17 @@ func (r *Root) VerifyDirectory(ctx context.Context, d *Directory, found func(*Di
 }
 
 func (r *Root) verifyReference(ctx context.Context, ref *reference.Reference) error {
-	if err := ref.VerifyWith(ctx, r.blocks); err != nil {
+	chain, err := reference.NewVerifier(r.blocks).Chain(ctx, ref)
+	if err != nil {
 		return err
 	}
-	_, err := ref.Log(ctx, r.blocks)
+	if err := ref.Verify(chain); err != nil {
+		return err
+	}
+	if err := ref.Continues(ctx, r.blocks, chain); err != nil {
+		return err
+	}
+	_, err = ref.Log(ctx, r.blocks)
 	return err
 }
 

@@ -60,6 +60,24 @@ func (r *Root) offer(ctx context.Context, ref *reference.Reference, mark state.M
 	return changes, nil
 }
 
+// Learn joins the rotation by which node is signed, if it is not known: its author may show it
+// nowhere else.
+func (r *Root) Learn(ctx context.Context, rules state.Rules, node *reference.Reference) ([]state.Change, error) {
+	if len(node.Rotations) == 0 {
+		return nil, nil
+	}
+	rotation, err := reference.Decode(node.Rotations[len(node.Rotations)-1])
+	if err != nil {
+		return nil, err
+	}
+	changes, err := r.state.Offer(ctx, rules, rotation)
+	if len(changes) == 1 && changes[0].Outcome == state.Same {
+		return nil, err
+	}
+	r.touchChanged(changes)
+	return changes, err
+}
+
 // A Rotation is what [Root.Rotate] signs.
 type Rotation struct {
 	Old, New   reference.Signer
