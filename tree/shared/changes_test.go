@@ -85,7 +85,10 @@ func (w *world) checkChange(c Change, before, after map[string]cid.Cid) {
 func (w *world) checkNewlyHidden(before, now Directory) {
 	w.Helper()
 	ctx := context.Background()
-	shown := w.model(now)
+	var layers []plainLayer
+	for _, l := range now.Layers {
+		layers = append(layers, w.plain(l))
+	}
 	hiddenBefore := map[string]bool{}
 	w.must(Hidden(ctx, w.blocks, before, func(h HiddenVersion) error {
 		hiddenBefore[h.ID.String()] = true
@@ -93,12 +96,9 @@ func (w *world) checkNewlyHidden(before, now Directory) {
 	}))
 	want := map[string]bool{}
 	w.must(Hidden(ctx, w.blocks, now, func(h HiddenVersion) error {
-		isShown := false
-		for p, content := range shown {
-			plain, _, conflict := plainName(p[strings.LastIndex(p, "/")+1:])
-			at := p[:strings.LastIndex(p, "/")+1] + plain
-			isShown = isShown || (p == h.Path || p == h.Path+"/" || conflict && at == h.Path) && content.Equals(h.Content)
-		}
+		isShown := slices.ContainsFunc(w.modelVersions(now.ID, layers, h.Path), func(v version) bool {
+			return v.entry.Cid.Equals(h.Content)
+		})
 		if w.hasVersion(before, h) && !hiddenBefore[h.ID.String()] && !isShown {
 			want[h.Path+" "+h.Content.String()] = true
 		}

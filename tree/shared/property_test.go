@@ -94,7 +94,11 @@ func (g *game) path(p *person) []string {
 	seen := slices.Sorted(maps.Keys(g.list(p.view)))
 	if len(seen) > 0 && rapid.IntRange(0, 2).Draw(g.t, "a path that is there") > 0 {
 		names := strings.Split(strings.TrimSuffix(rapid.SampledFrom(seen).Draw(g.t, "path"), "/"), "/")
-		return names[:rapid.IntRange(1, len(names)).Draw(g.t, "names")]
+		names = names[:rapid.IntRange(1, len(names)).Draw(g.t, "names")]
+		if rapid.IntRange(0, 7).Draw(g.t, "looks like a conflict name of that") == 7 {
+			names[len(names)-1] += "~00000000"
+		}
+		return names
 	}
 	return rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c.txt"}), 1, 3).Draw(g.t, "path")
 }

@@ -395,3 +395,25 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestNameAfterConflictName makes views from those before, while names come and go that look like
+// conflict names of a conflict name.
+func TestNameAfterConflictName(t *testing.T) {
+	c := newCast(t)
+	c.put("a", "f", "of a")
+	c.put("b", "f", "of b")
+	c.meet()
+	p := c.who("c")
+	for _, name := range []string{c.conflict("c", otherOf(c)) + "~00000000", c.conflict("c", otherOf(c)) + "~00000000~11111111"} {
+		before, view := p.known, p.view
+		c.put("c", name, "of c")
+		for _, to := range []Directory{p.known, before} {
+			got, err := View(t.Context(), c.blocks, before, view, to)
+			c.must(err)
+			if want := c.view(to); !got.Equals(want) {
+				t.Errorf("with %s, the view from before is %v, from nothing %v", name, c.list(got), c.list(want))
+			}
+			before, view = to, c.view(to)
+		}
+	}
+}

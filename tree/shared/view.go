@@ -90,8 +90,9 @@ func (v *viewer) names(ctx context.Context, old, now level) (map[string]bool, er
 	all := false
 	err := v.changed(ctx, old, now, func(name string) {
 		names[name] = true
-		if plain, cut, ok := plainName(name); ok {
-			// A real name that looks like a conflict name may push one away.
+		// A real name that looks like a conflict name may push one away; and what is computed
+		// again under the plain name may be the conflict name of something else.
+		for plain, cut, ok := plainName(name); ok; plain, cut, ok = plainName(plain) {
 			names[plain] = true
 			all = all || cut
 		}
