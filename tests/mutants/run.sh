@@ -5,7 +5,7 @@
 #
 #   tests/mutants/run.sh [NAME...]     all mutants, or those
 #
-# Exit status 1: a mutant survived, or its patch does not apply any more.
+# Exit status 1: a mutant survived, its patch does not apply any more, or the tests did not run.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 export ARCHIVECACHE_LAWS=${ARCHIVECACHE_LAWS:-3000}
@@ -47,6 +47,9 @@ for name in "${names[@]}"; do
 		status=1
 	elif [ $result -eq 0 ]; then
 		echo "| $name | SURVIVED |"
+		status=1
+	elif ! grep -q -- '--- FAIL: ' "$copy/log"; then
+		echo "| $name | NO TEST SAYS SO: $(grep -v '^FAIL\|^ok' "$copy/log" | head -1 | cut -c1-110) |"
 		status=1
 	else
 		echo "| $name | $(caught "$copy/log" | paste -sd ' ') |"

@@ -250,6 +250,15 @@ func TestOldKeyIsNothingWorth(t *testing.T) {
 	if c := r.offerOnly(&forged); c.Outcome != state.RefusedSignature {
 		t.Errorf("a rotation that only the old key has signed: %+v", c)
 	}
+	// Nor does a key of their own help, with both signatures: the owner has committed to another one.
+	mine := treetest.NewSigner(9)
+	forged.NextKey = mine.Public()
+	if err := errors.Join(forged.Sign(&thief, thief.Chain), forged.SignNext(mine)); err != nil {
+		t.Fatal(err)
+	}
+	if c := r.offerOnly(&forged); c.Outcome != state.RefusedSignature || !errors.Is(c.Err, reference.ErrUnknownKey) {
+		t.Errorf("a rotation to a key of the thief: %+v", c)
+	}
 	// What does not continue the reference that the rotation names is refused by everyone.
 	astray := layer(owner, forum, nil, 6)
 	if c := r.offerOnly(astray); c.Outcome != state.RefusedForm {
