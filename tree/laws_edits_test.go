@@ -26,6 +26,7 @@ var (
 	lawRefusals = []error{
 		tree.ErrNotFound, tree.ErrNotDirectory, tree.ErrIsDirectory, tree.ErrForbidden, tree.ErrNotOwner, tree.ErrForked,
 		shared.ErrNotFound, shared.ErrIsFile, shared.ErrIsDirectory, path.ErrInvalid,
+		shared.ErrNoConflict, shared.ErrNotHidden, shared.ErrAmbiguous, shared.ErrExists,
 	}
 	lawTrees = [][]string{{"a=1"}, {"a=1", "d/a=2"}, {"b.txt=3", "d/b.txt=1", "d/e/a=2"}, {"e/"}, {}}
 )

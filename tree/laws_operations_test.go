@@ -35,6 +35,8 @@ var operations = []struct {
 	{"restore a backup", 4, (*actor).restoreBackup},
 	{"a file in place of a directory, or back", 2, (*actor).swapKind},
 	{"take a conflict name", 2, (*actor).takeConflictName},
+	{"resolve a conflict", 3, (*actor).resolve},
+	{"restore", 3, (*actor).restore},
 	{"copy", 1, (*actor).copyAny},
 	{"sign some", 1, (*actor).signSome},
 	{"drop", 1, (*actor).drop},
