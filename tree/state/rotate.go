@@ -109,8 +109,11 @@ func (j *joiner) old(ctx context.Context, change Change, rotation *reference.Ref
 	switch {
 	case err != nil:
 		return err
-	case order == reference.Same && held.Reference == nil && held.Fork == nil:
-		change.Outcome = New // its content was missing when the rotation came
+	case order == reference.Same && held.Fork == nil && change.Offered.After(held.Reference):
+		change.Outcome = Newer // its content was missing when the rotation came
+		if held.Reference == nil {
+			change.Outcome = New
+		}
 		return j.set(ctx, change, Value{Reference: change.Offered})
 	case order == reference.Same && (held.Reference == nil || held.Reference.Epoch == change.Offered.Epoch):
 		j.add(change.with(Same, nil))

@@ -265,3 +265,54 @@ func TestOldKeyIsNothingWorth(t *testing.T) {
 		t.Errorf("a reference that goes on from nothing: %+v", c)
 	}
 }
+
+// TestLastComesLater has a rotation name a reference whose content cannot be had when the rotation
+// comes, so that the slot keeps what it held, or nothing. It has to come in later.
+func TestLastComesLater(t *testing.T) {
+	ctx := t.Context()
+	blocks := store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	var refs []*reference.Reference
+	for i := range 2 {
+		var previous *reference.Reference
+		if i > 0 {
+			previous = refs[i-1]
+		}
+		ref, err := owner.Layer(ctx, blocks, treetest.Shared("root/forum"), previous, uint64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, ref)
+	}
+	rotation, err := owner.Rotate(ctx, blocks, refs[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for why, kept := range map[string]*reference.Reference{"an older one": refs[0], "nothing": nil} {
+		r := newReplica(t, blocks)
+		slot := refs[0].Slot()
+		if kept != nil {
+			r.offer(kept)
+		}
+		s := state.Open(blocks, r.root)
+		_, err := s.Offer(ctx, r.rules(), rotation)
+		r.must(err)
+		if kept == nil {
+			r.must(s.Remove(ctx, slot))
+		} else {
+			r.must(s.Set(ctx, slot, state.Value{Reference: kept}))
+		}
+		r.root, err = s.Flush(ctx, blocks)
+		r.must(err)
+		c := r.offer(refs[1])
+		if held := r.get(slot).Reference; !c[0].Outcome.Changes() || held == nil || held.Sequence != 2 {
+			t.Errorf("the slot held %s, and what the rotation names is offered: %s, and it holds %+v", why, c[0].Outcome, held)
+		}
+		if c := r.offerOnly(refs[1]); c.Outcome != state.Same {
+			t.Errorf("the slot held %s, and what the rotation names is offered twice: %s", why, c.Outcome)
+		}
+		if c := r.offerOnly(refs[0]); c.Outcome != state.Stale {
+			t.Errorf("the slot held %s, and an older one is offered in the end: %s", why, c.Outcome)
+		}
+	}
+}
