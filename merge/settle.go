@@ -116,6 +116,8 @@ func outcomeOf(err error) state.Outcome {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return state.Incomplete
+	case errors.Is(err, shared.ErrTooLarge):
+		return state.OverQuota
 	case errors.Is(err, unixfs.ErrMalformed), errors.Is(err, unixfs.ErrNotDirectory), errors.Is(err, exchange.ErrBudget),
 		errors.Is(err, merkle.ErrMalformed), errors.Is(err, reference.ErrMalformed), errors.Is(err, dagcbor.ErrMalformed), errors.Is(err, dag.ErrMalformed):
 		return state.RefusedForm
@@ -154,13 +156,25 @@ func (m *merger) check(ctx context.Context, known, ref *reference.Reference) err
 		return err
 	}
 	if ref.Policy == reference.SharedPolicy {
-		return shared.Check(ctx, m.fetcher, layerOf(known), layerOf(ref))
+		return m.checkLayer(ctx, layerOf(known), layerOf(ref))
 	}
 	if !ref.Content.Target().Defined() {
 		return nil // deleted, or a rotation
 	}
 	_, err := unixfs.OpenDir(ctx, m.fetcher, ref.Content.Target())
 	return err
+}
+
+// checkLayer reads what is new in a layer, and how large all of it is.
+func (m *merger) checkLayer(ctx context.Context, known, now shared.Layer) error {
+	if err := shared.Check(ctx, m.fetcher, known, now); err != nil {
+		return err
+	}
+	size, err := shared.MeasureLayer(ctx, m.fetcher, m.tx.Sizes(), known, now)
+	if err != nil {
+		return err
+	}
+	return size.Check()
 }
 
 func layerOf(ref *reference.Reference) shared.Layer {

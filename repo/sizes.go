@@ -12,11 +12,14 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// sizes are [tree.Sizes]: those in the database, and those that were measured since.
+// sizes are [shared.Sizes]: those in the database, and those that were measured since.
 type sizes struct {
 	repo     *Repo
 	measured map[cid.Cid]shared.Size
 }
+
+// Sizes returns the sizes that are known; the commit writes what is measured.
+func (tx *Tx) Sizes() shared.Sizes { return tx.sizes }
 
 func newSizes(r *Repo) *sizes { return &sizes{r, map[cid.Cid]shared.Size{}} }
 

@@ -11,6 +11,7 @@ import (
 
 	"archivecache/tree"
 	"archivecache/tree/path"
+	"archivecache/tree/shared"
 
 	"github.com/ipfs/go-cid"
 )
@@ -170,7 +171,7 @@ func (a Authors) weights() map[cid.Cid]tree.Trust {
 }
 
 // trusts returns what the view depends on.
-func (a Authors) trusts(sizes tree.Sizes) tree.Trusts {
+func (a Authors) trusts(sizes shared.Sizes) tree.Trusts {
 	weights := a.weights()
 	if len(weights) == 0 {
 		return tree.Trusts{}

@@ -61,6 +61,9 @@ func (r *Root) signDraft(ctx context.Context, s reference.Signer, chain referenc
 	if held.Fork != nil || known.ForkedFrom > chain.Epoch() {
 		return nil, ErrForked
 	}
+	if err := r.checkDraft(ctx, d, held.Reference); err != nil {
+		return nil, err
+	}
 	previous := known.Reference
 	if previous == nil || previous.Epoch < chain.Epoch() || held.Reference.After(previous) {
 		previous = held.Reference // also where a rotation has named an older one than is known

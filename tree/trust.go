@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"archivecache/store"
+	"archivecache/tree/reference"
 	"archivecache/tree/shared"
 
 	"github.com/ipfs/go-cid"
@@ -24,13 +24,7 @@ type Trust struct {
 // Trusts says how much of each author counts. The zero Trusts is all of everybody.
 type Trusts struct {
 	Of    func(author cid.Cid) Trust
-	Sizes Sizes // may be nil
-}
-
-// Sizes keeps the sizes of directories and of trees of marks that were measured.
-type Sizes interface {
-	Size(ctx context.Context, c cid.Cid) (size shared.Size, known bool, err error)
-	SetSize(c cid.Cid, size shared.Size)
+	Sizes shared.Sizes // may be nil
 }
 
 // allows reports whether an author who has that much keeps to the quota.
@@ -118,42 +112,19 @@ func (r *Root) measure(ctx context.Context, directory cid.Cid, p Part) (shared.S
 			before = d.Part(p.Author).Layer()
 		}
 	}
-	now := p.Layer()
-	files, err := r.measureTree(ctx, before.Files, now.Files, shared.MeasureFiles)
-	if err != nil {
-		return shared.Size{}, err
-	}
-	marks, err := r.measureTree(ctx, before.Marks, now.Marks, shared.MeasureMarks)
-	return files.Plus(marks), err
+	return shared.MeasureLayer(ctx, r.blocks, r.trusts.Sizes, before, p.Layer())
 }
 
-func (r *Root) measureTree(ctx context.Context, before, now cid.Cid, measure measureFunc) (shared.Size, error) {
-	if !now.Defined() {
-		return shared.Size{}, nil
+// checkDraft refuses a layer that others would refuse; held is the one before, if there is any.
+func (r *Root) checkDraft(ctx context.Context, d *Draft, held *reference.Reference) error {
+	if d.Directory.Policy != reference.SharedPolicy {
+		return nil
 	}
-	if size, ok, err := r.knownSize(ctx, now); err != nil || ok {
-		return size, err
-	}
-	size, ok, err := r.knownSize(ctx, before)
+	size, err := shared.MeasureLayer(ctx, r.blocks, r.trusts.Sizes, Part{Reference: held}.Layer(), Part{Draft: d}.Layer())
 	if err != nil {
-		return shared.Size{}, err
+		return err
 	}
-	if !ok {
-		before = cid.Undef
-	}
-	if size, err = measure(ctx, r.blocks, before, size, now); err == nil && r.trusts.Sizes != nil {
-		r.trusts.Sizes.SetSize(now, size)
-	}
-	return size, err
-}
-
-type measureFunc = func(ctx context.Context, blocks store.Getter, before cid.Cid, size shared.Size, now cid.Cid) (shared.Size, error)
-
-func (r *Root) knownSize(ctx context.Context, c cid.Cid) (shared.Size, bool, error) {
-	if !c.Defined() || r.trusts.Sizes == nil {
-		return shared.Size{}, false, nil
-	}
-	return r.trusts.Sizes.Size(ctx, c)
+	return size.Check()
 }
 
 // openRoot opens the root of the tree with what counts in it.

@@ -68,12 +68,40 @@ func (e *Editor) remove(g *group, content cid.Cid, by VersionID, edits *edits) {
 	e.hideOthers(g, content, by, edits)
 }
 
+// maxKept is how many marks on one path an author's own layer has at most, beside those on versions
+// that are there: as many as go into a block for 16 paths, which may stand in one. Of older ones the
+// oldest go, and marks of others are not repeated any more, so that nobody can make another's layer
+// larger than a layer may be. It is changed by tests only.
+var maxKept = 1000
+
+// keep returns a copy of the marks in a record of g without the oldest of too many: those of which
+// neither the version nor what it was replaced by is there.
+func (g *group) keep(marks []Mark) []Mark {
+	over := len(marks) + 1 - maxKept
+	if over <= 0 {
+		return slices.Clone(marks)
+	}
+	there := map[string]bool{}
+	for _, v := range g.versions {
+		there[string(v.id)] = true
+	}
+	var kept []Mark
+	for _, m := range marks {
+		if over > 0 && !there[string(m.Version)] && !there[string(m.By)] {
+			over--
+			continue
+		}
+		kept = append(kept, m)
+	}
+	return kept
+}
+
 // hideOthers adds marks by the version id on all versions of g with the given content, but the
 // author's own, and on what those hid. A version that stands although one of those hides it, since
 // it hides that one in turn, is not meant.
 func (e *Editor) hideOthers(g *group, content cid.Cid, by VersionID, edits *edits) {
 	r := edits.record(g, e.author)
-	r.Hides = slices.Clone(r.Hides)
+	r.Hides = g.keep(r.Hides)
 	have := map[string]bool{}
 	for _, m := range r.Hides {
 		if bytes.Equal(m.By, by) {
@@ -92,7 +120,7 @@ func (e *Editor) hideOthers(g *group, content cid.Cid, by VersionID, edits *edit
 		}
 		add(v.id)
 		for _, m := range g.of(v.author).record.Hides {
-			if bytes.Equal(m.By, v.id) && !g.stands(m.Version, content) {
+			if bytes.Equal(m.By, v.id) && len(r.Hides) < maxKept && !g.stands(m.Version, content) {
 				add(m.Version)
 			}
 		}

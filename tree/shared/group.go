@@ -95,23 +95,34 @@ func (g *group) disregard() {
 // hide marks the versions that are hidden. Marks are arrows from the version they are by to the
 // one they are on; a version is not hidden by one that it has a way to itself.
 func (g *group) hide() {
-	out := g.arrows()
-	by := map[string][]VersionID{} // version -> what hides it; nil for a deletion
-	for _, p := range g.parts {
-		for _, m := range p.record.Hides {
-			by[string(m.Version)] = append(by[string(m.Version)], m.By)
-		}
+	on := g.marksOn()
+	if len(on) == 0 {
+		return
 	}
+	circle := g.circles()
 	for i := range g.versions {
 		v := &g.versions[i]
-		hiders := by[string(v.id)]
-		if len(hiders) == 0 {
-			continue
-		}
-		reached := map[string]bool{}
-		reach(out, v.id, reached)
-		v.hidden = slices.ContainsFunc(hiders, func(w VersionID) bool { return w == nil || !reached[string(w)] })
+		v.hidden = slices.ContainsFunc(on[string(v.id)], func(m markOf) bool {
+			return m.By == nil || circle[string(m.By)] != circle[string(v.id)]
+		})
 	}
+}
+
+// A markOf is a mark with its author.
+type markOf struct {
+	Mark
+	author cid.Cid
+}
+
+// marksOn returns the marks on each version.
+func (g *group) marksOn() map[string][]markOf {
+	on := map[string][]markOf{}
+	for _, p := range g.parts {
+		for _, m := range p.record.Hides {
+			on[string(m.Version)] = append(on[string(m.Version)], markOf{m, p.author})
+		}
+	}
+	return on
 }
 
 // arrows returns for each version what it hides.

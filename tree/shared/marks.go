@@ -37,6 +37,14 @@ func (r *record) empty() bool {
 	return r.Nonce == nil && !r.Met && len(r.Hides) == 0 && r.Below == nil
 }
 
+// check returns an error if r has more marks than [MaxMarks].
+func (r *record) check() error {
+	if len(r.Hides) > MaxMarks {
+		return fmt.Errorf("%w: %d marks on one path, and %d may be", ErrTooLarge, len(r.Hides), MaxMarks)
+	}
+	return nil
+}
+
 // addMarks adds those of the given marks that r does not have.
 func (r *record) addMarks(marks []Mark) {
 	have := map[[2]string]bool{}
@@ -95,6 +103,9 @@ func decodeRecord(data dagcbor.Raw) (record, error) {
 func (t marks) set(ctx context.Context, name string, r record) error {
 	if r.empty() {
 		return t.m.Delete(ctx, []byte(name))
+	}
+	if err := r.check(); err != nil {
+		return fmt.Errorf("%s: %w; write to another name", name, err)
 	}
 	data, err := dagcbor.Marshal(r)
 	if err != nil {

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -33,6 +34,52 @@ func plus(a, b uint64) uint64 { return min(min(a, MaxSize)+min(b, MaxSize), MaxS
 // full reports whether s is too large to be told apart from what is larger.
 func (s Size) full() bool { return s.Entries >= MaxSize || s.Bytes >= MaxSize }
 
+// Sizes keeps the sizes of directories and of trees of marks that were measured.
+type Sizes interface {
+	Size(ctx context.Context, c cid.Cid) (size Size, known bool, err error)
+	SetSize(c cid.Cid, size Size)
+}
+
+// MeasureLayer returns the size of the layer now, of files and marks, from that of the layer before
+// as far as its sizes are known. Sizes may be nil.
+func MeasureLayer(ctx context.Context, blocks store.Getter, sizes Sizes, before, now Layer) (Size, error) {
+	files, err := measureTree(ctx, blocks, sizes, before.Files, now.Files, MeasureFiles)
+	if err != nil {
+		return Size{}, err
+	}
+	marks, err := measureTree(ctx, blocks, sizes, before.Marks, now.Marks, MeasureMarks)
+	return files.Plus(marks), err
+}
+
+type measureFunc = func(ctx context.Context, blocks store.Getter, before cid.Cid, size Size, now cid.Cid) (Size, error)
+
+func measureTree(ctx context.Context, blocks store.Getter, sizes Sizes, before, now cid.Cid, measure measureFunc) (Size, error) {
+	if !now.Defined() {
+		return Size{}, nil
+	}
+	if size, ok, err := knownSize(ctx, sizes, now); err != nil || ok {
+		return size, err
+	}
+	size, ok, err := knownSize(ctx, sizes, before)
+	if err != nil {
+		return Size{}, err
+	}
+	if !ok {
+		before = cid.Undef
+	}
+	if size, err = measure(ctx, blocks, before, size, now); err == nil && sizes != nil {
+		sizes.SetSize(now, size)
+	}
+	return size, err
+}
+
+func knownSize(ctx context.Context, sizes Sizes, c cid.Cid) (Size, bool, error) {
+	if !c.Defined() || sizes == nil {
+		return Size{}, false, nil
+	}
+	return sizes.Size(ctx, c)
+}
+
 // MeasureFiles returns the size of what the directory now holds, itself not counted. If before, a
 // directory of the given size, is defined, the cost follows the difference of the two; else a
 // directory that stands in many places is read once.
@@ -50,13 +97,16 @@ type delta struct{ gone, come Size }
 
 func (d *delta) add(e delta) { d.gone, d.come = d.gone.Plus(e.gone), d.come.Plus(e.come) }
 
+// errPairs is a difference that is more work than both trees.
+var errPairs = errors.New("too many pairs of directories")
+
 func measure(before cid.Cid, size Size, now cid.Cid, diff func(old, now cid.Cid, depth int) (delta, error)) (Size, error) {
 	if before.Defined() && !size.full() {
 		d, err := diff(before, now, 0)
-		if err != nil {
+		if err != nil && !errors.Is(err, errPairs) {
 			return Size{}, err
 		}
-		if sum := size.Plus(d.come); !sum.full() && !d.gone.full() {
+		if sum := size.Plus(d.come); err == nil && !sum.full() && !d.gone.full() {
 			return Size{sum.Entries - d.gone.Entries, sum.Bytes - d.gone.Bytes}, nil
 		}
 	}
@@ -64,38 +114,40 @@ func measure(before cid.Cid, size Size, now cid.Cid, diff func(old, now cid.Cid,
 	return d.come, err
 }
 
-// A meter measures trees. What was measured whole is remembered: a tree may stand in itself as
-// often as there are places, and so in 2^40 of them.
+// A meter measures trees. What was measured is remembered: a tree may stand in itself as often as
+// there are places, and so in 2^40 of them.
 type meter struct {
 	ctx    context.Context
 	blocks store.Getter
-	whole  map[cid.Cid]Size
+	done   pairs[delta] // the first is undefined where a tree was measured whole
 }
 
 func newMeter(ctx context.Context, blocks store.Getter) *meter {
-	return &meter{ctx, blocks, map[cid.Cid]Size{}}
+	return &meter{ctx: ctx, blocks: blocks}
 }
 
 // diff returns the difference of two trees of one kind. Either may be undefined; of one tree alone
-// the size is remembered.
+// the size is that of the whole.
 func (m *meter) diff(old, now cid.Cid, depth int, walk func(old, now cid.Cid, add func(delta)) error) (delta, error) {
-	var d delta
 	switch {
 	case old.Equals(now):
-		return d, nil
+		return delta{}, nil
 	case depth > path.MaxDepth:
-		return d, fmt.Errorf("%w: deeper than %d directories", unixfs.ErrMalformed, path.MaxDepth)
-	case !old.Defined() && now.Defined():
-		if size, ok := m.whole[now]; ok {
-			return delta{come: size}, nil
-		}
+		return delta{}, fmt.Errorf("%w: deeper than %d directories", unixfs.ErrMalformed, path.MaxDepth)
 	case !now.Defined():
 		e, err := m.diff(cid.Undef, old, depth, walk)
 		return delta{gone: e.come}, err
 	}
-	err := walk(old, now, d.add)
-	if err == nil && !old.Defined() {
-		m.whole[now] = d.come
+	d, known := m.done.of(old, now)
+	if known {
+		return d, nil
+	}
+	if old.Defined() && m.done.full() {
+		return delta{}, errPairs
+	}
+	err := errors.Join(m.ctx.Err(), walk(old, now, func(e delta) { d.add(e) }))
+	if err == nil {
+		m.done.set(old, now, d)
 	}
 	return d, err
 }

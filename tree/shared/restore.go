@@ -231,7 +231,7 @@ func (g *group) hiddenIn(l level, which func(version) bool) []HiddenVersion {
 // newestHidden returns the hidden versions that no other hidden one has replaced, one for each
 // content; all of them if each was replaced.
 func (g *group) newestHidden() []version {
-	out := g.arrows()
+	on, circle := g.marksOn(), g.circles()
 	var hidden, newest []version
 	for _, v := range g.versions {
 		if v.hidden {
@@ -240,7 +240,7 @@ func (g *group) newestHidden() []version {
 	}
 	for _, v := range hidden {
 		older := func(w version) bool {
-			return g.replaced(out, v, w) && !g.replaced(out, w, v)
+			return g.replaced(on, circle, v, w) && !g.replaced(on, circle, w, v)
 		}
 		if !slices.ContainsFunc(hidden, older) {
 			newest = appendContent(newest, v)
@@ -266,22 +266,14 @@ func appendContent(list []version, v version) []version {
 // replaced reports whether w, or an earlier version of its author that is not there any more, has
 // replaced v: there is a mark on v by it, and v has no way to it. What its own author has hidden
 // replaces nothing: nobody does that who does not want to put something else in the place of v.
-func (g *group) replaced(out map[string][]VersionID, v, w version) bool {
-	onItself := func(m Mark) bool { return bytes.Equal(m.Version, w.id) }
-	if v.entry.Cid.Equals(w.entry.Cid) || slices.ContainsFunc(g.of(w.author).record.Hides, onItself) {
+func (g *group) replaced(on map[string][]markOf, circle map[string]int, v, w version) bool {
+	if v.entry.Cid.Equals(w.entry.Cid) || slices.ContainsFunc(on[string(w.id)], func(m markOf) bool { return m.author.Equals(w.author) }) {
 		return false
 	}
-	reached := map[string]bool{}
-	reach(out, v.id, reached)
-	for _, p := range g.parts {
-		for _, m := range p.record.Hides {
-			by := bytes.Equal(m.By, w.id) || p.author.Equals(w.author) && m.By != nil && !g.has(m.By)
-			if by && bytes.Equal(m.Version, v.id) && !reached[string(m.By)] {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(on[string(v.id)], func(m markOf) bool {
+		by := bytes.Equal(m.By, w.id) || m.author.Equals(w.author) && m.By != nil && !g.has(m.By)
+		return by && circle[string(m.By)] != circle[string(v.id)]
+	})
 }
 
 // has reports whether the version with the given id is there.

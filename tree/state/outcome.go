@@ -29,7 +29,7 @@ const (
 	RefusedKey       Outcome = "refused-key" // signed with a key that its owner has replaced
 	RefusedForm      Outcome = "refused-form"
 	RefusedProof     Outcome = "refused-proof" // a fork without two references that prove it
-	OverQuota        Outcome = "over-quota"    // more directories than an author may have
+	OverQuota        Outcome = "over-quota"    // more than an author may have
 )
 
 // Changes reports whether the outcome changes the state.
