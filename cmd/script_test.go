@@ -100,6 +100,7 @@ var words = map[string]func(*testscript.TestScript, bool, []string){
 	"same":    same,
 	"differ":  differ,
 	"bomb":    bomb,
+	"forge":   forge,
 }
 
 // sh runs a pipeline of the shell, given as one argument. With ! it has to fail.

@@ -22,6 +22,8 @@ var (
 	ErrForked    = errors.New("the author has signed two nodes that do not continue each other")
 	ErrNotNode   = errors.New("not a node")
 	ErrNoHistory = errors.New("the history of the node cannot be read")
+	// ErrOwnForked is ErrForked of an identity of one's own.
+	ErrOwnForked = fmt.Errorf("your own nodes: %w", ErrForked)
 	// ErrElsewhere is a publication that would not continue what the same identity has published.
 	ErrElsewhere = errors.New("this identity has published from elsewhere, and that is not merged here")
 )
@@ -250,7 +252,7 @@ func (tx *Tx) checkElsewhere(ctx context.Context, id cid.Cid, epoch uint64) erro
 	case err != nil:
 		return err
 	case mark.ForkedFrom > epoch:
-		return ErrForked
+		return ErrOwnForked
 	case mark.Pending != nil && mark.Pending.Epoch >= epoch:
 		return fmt.Errorf("%w: node %d", ErrElsewhere, mark.Pending.Sequence)
 	case mark.Reference != nil && !mark.Complete && mark.Reference.Epoch >= epoch:

@@ -135,11 +135,14 @@ func (tx *Tx) adopt(ctx context.Context, ref *reference.Reference, whole bool, c
 		return err
 	}
 	known := cid.Undef
+	if mark.ForkedFrom > ref.Epoch {
+		return ErrForked // one of its sides
+	}
 	if mark.Reference != nil {
 		known = mark.Reference.History.Target()
 		switch order, err := reference.Compare(ctx, tx.Blocks, mark.Reference, ref); {
 		case order == reference.Forked:
-			return fmt.Errorf("%w: sequences %d and %d", ErrForked, mark.Reference.Sequence, ref.Sequence)
+			return tx.forked(ctx, mark.Reference, ref, mark)
 		case order == reference.Same && whole:
 			return tx.SetWhole(ctx, ref)
 		case order != reference.Newer:

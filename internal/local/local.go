@@ -15,6 +15,7 @@ import (
 	"archivecache/store"
 	"archivecache/tree"
 	"archivecache/tree/path"
+	"archivecache/tree/reference"
 )
 
 // An Env is the environment of a command that works on a repository.
@@ -95,7 +96,9 @@ var nextSteps = []struct {
 	{repo.ErrNoIdentity, "new-identity identities/NAME makes one"},
 	{repo.ErrNoFriend, "add-friend-from-message accepts the author of an identity message"},
 	{repo.ErrElsewhere, "merge the node of a friend who has merged it, or that node itself, and publish then; what is signed now would fork your history"},
+	{repo.ErrOwnForked, "two copies of your key have published: go on with one of them, and rotate-identity there ends the fork"},
 	{repo.ErrForked, "nothing of that author's nodes can be told apart any more; ask them what happened, as two copies of one key may have published"},
+	{reference.ErrOldKey, "nothing has to be done; ask your friend for their newest node if they have sent this"},
 	{repo.ErrOlder, "nothing has to be done; ask your friend for their newest node if you miss something"},
 	{identity.ErrNoKey, "import-identity brings back a key that was exported"},
 	{identity.ErrWrongPassphrase, "the passphrase comes from the terminal, -passphrase-fd N or $ARCHIVECACHE_PASSPHRASE"},

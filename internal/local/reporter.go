@@ -76,7 +76,11 @@ func (r *Reporter) slot(c state.Change) error {
 	if line.Error != "" {
 		why = ": " + line.Error
 	}
-	r.say(line.Outcome, "%s: %s, sequence %d of %s%s", placeOf(c), c.Outcome, line.Sequence, line.Author, why)
+	which := ""
+	if line.Sequence > 0 {
+		which = fmt.Sprintf(", sequence %d", line.Sequence)
+	}
+	r.say(line.Outcome, "%s: %s%s of %s%s", placeOf(c), c.Outcome, which, line.Author, why)
 	return nil
 }
 
@@ -84,6 +88,10 @@ func (r *Reporter) slot(c state.Change) error {
 func placeOf(c state.Change) string {
 	ref := newestOf(c)
 	switch {
+	case ref == nil && c.Slot == reference.RotationSlot(c.Slot.Author):
+		return "identity"
+	case ref == nil && c.Slot.Directory.Defined():
+		return "directory " + c.Slot.Directory.String() // what stands in its slot cannot be read
 	case ref == nil:
 		return "something"
 	case ref.Policy == reference.NodePolicy:

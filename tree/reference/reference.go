@@ -357,7 +357,9 @@ func (r *Reference) checkOwned(wrong wrongFunc) error {
 		return wrong("either .deleted or .ipfs_hash")
 	case r.Content != nil && r.Content.Type() != cid.DagProtobuf:
 		return wrong(".ipfs_hash of a directory is a link to dag-pb")
-	case r.Directory.Owner == nil || !r.Directory.Owner.Equals(r.Owner.Cid):
+	case r.Directory.Owner == nil:
+		return wrong("an owned directory has an owner")
+	case !r.Directory.Owner.Equals(r.Owner.Cid):
 		return fmt.Errorf("%w: %w: the directory belongs to %s", ErrMalformed, ErrWrongOwner, r.Directory.Owner.Target())
 	}
 	return nil
