@@ -24,14 +24,21 @@ func DiffNew(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(name s
 	return diff(a, b, differ{ctx: ctx, get: get, fn: fn, onlyNew: true})
 }
 
-func diff(a, b cid.Cid, d differ) error {
-	if err := d.dirs(a, b); err != nil {
-		if err == d.fault {
-			return err
-		}
-		return fmt.Errorf("compare directories %s and %s: %w", a, b, err)
+func diff(a, b cid.Cid, d differ) error { return d.explain(a, b, d.dirs(a, b)) }
+
+// diffDirs is diff of directories that are open; [noDir] is an empty one.
+func diffDirs(a, b *Dir, d differ) error {
+	if a.cid.Equals(b.cid) {
+		return nil
 	}
-	return nil
+	return d.explain(a.cid, b.cid, d.opened(a, b))
+}
+
+func (d *differ) explain(a, b cid.Cid, err error) error {
+	if err == nil || err == d.fault {
+		return err
+	}
+	return fmt.Errorf("compare directories %s and %s: %w", a, b, err)
 }
 
 type differ struct {
@@ -54,6 +61,10 @@ func (d *differ) dirs(a, b cid.Cid) error {
 	if err != nil {
 		return err
 	}
+	return d.opened(old, updated)
+}
+
+func (d *differ) opened(old, updated *Dir) error {
 	if old.Sharded() && updated.Sharded() {
 		return d.shards(old.root, updated.root)
 	}
@@ -93,9 +104,12 @@ func (d *differ) names(old *Dir, updated []Link) error {
 	return nil
 }
 
+// noDir stands for a directory that is not there. It is like an empty one.
+var noDir = &Dir{root: shardRef{node: &Node{Kind: Directory}}}
+
 func (d *differ) open(c cid.Cid) (*Dir, error) {
 	if !c.Defined() {
-		return &Dir{get: d.get, root: shardRef{node: &Node{Kind: Directory}}}, nil
+		return noDir, nil
 	}
 	return openDir(d.ctx, d.get, c)
 }

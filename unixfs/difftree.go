@@ -3,6 +3,7 @@ package unixfs
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"archivecache/store"
 
@@ -27,7 +28,16 @@ const (
 // happened too often. What is equal is not read. DiffTree stops at the first error of fn.
 func DiffTree(ctx context.Context, get store.Getter, a, b cid.Cid, fn func(path string, old, updated *Entry) error) error {
 	d := &treeDiffer{ctx: ctx, get: get, fn: fn, seen: map[[2]cid.Cid]bool{}}
-	return d.dirs("", 0, unlessEmpty(a), unlessEmpty(b), false)
+	df := differ{ctx: ctx, get: get}
+	old, err := df.open(unlessEmpty(a))
+	if err != nil {
+		return fmt.Errorf("compare directory %s: %w", a, err)
+	}
+	updated, err := df.open(unlessEmpty(b))
+	if err != nil {
+		return fmt.Errorf("compare directory %s: %w", b, err)
+	}
+	return d.dirs("", 0, old, updated, false)
 }
 
 type treeDiffer struct {
@@ -40,14 +50,14 @@ type treeDiffer struct {
 
 // unlessEmpty returns c, or nothing for the empty directory, whose block need not be here.
 func unlessEmpty(c cid.Cid) cid.Cid {
-	if empty, _ := EmptyDir(); c.Equals(empty.Cid) {
+	if c.Equals(emptyDir.Cid) {
 		return cid.Undef
 	}
 	return c
 }
 
-func (d *treeDiffer) dirs(at string, depth int, a, b cid.Cid, again bool) error {
-	return Diff(d.ctx, d.get, a, b, func(name string, old, updated *Entry) error {
+func (d *treeDiffer) dirs(at string, depth int, a, b *Dir, again bool) error {
+	return diffDirs(a, b, differ{ctx: d.ctx, get: d.get, fn: func(name string, old, updated *Entry) error {
 		if again {
 			d.repeats++
 		}
@@ -55,18 +65,18 @@ func (d *treeDiffer) dirs(at string, depth int, a, b cid.Cid, again bool) error 
 			name = at + "/" + name
 		}
 		return d.entry(name, depth+1, old, updated, again)
-	})
+	}})
 }
 
 func (d *treeDiffer) entry(at string, depth int, old, updated *Entry, again bool) error {
 	if old != nil && updated != nil && old.Cid.Equals(updated.Cid) {
 		return nil // another Tsize for the same thing
 	}
-	oldDir, err := DirectoryOf(d.ctx, d.get, old)
+	oldDir, err := openEntry(d.ctx, d.get, old)
 	if err != nil {
 		return err
 	}
-	newDir, err := DirectoryOf(d.ctx, d.get, updated)
+	newDir, err := openEntry(d.ctx, d.get, updated)
 	if err != nil {
 		return err
 	}
@@ -75,7 +85,7 @@ func (d *treeDiffer) entry(at string, depth int, old, updated *Entry, again bool
 			return err
 		}
 	}
-	pair := [2]cid.Cid{oldDir, newDir}
+	pair := [2]cid.Cid{oldDir.cid, newDir.cid}
 	if pair == [2]cid.Cid{} {
 		return nil
 	}
@@ -89,16 +99,16 @@ func (d *treeDiffer) entry(at string, depth int, old, updated *Entry, again bool
 
 // leaf returns e unless it is the directory dir, or the empty directory where the other side has a
 // full one.
-func leaf(e *Entry, dir, other cid.Cid) *Entry {
-	if e == nil || dir.Defined() || other.Defined() && !unlessEmpty(e.Cid).Defined() {
+func leaf(e *Entry, dir, other *Dir) *Entry {
+	if e == nil || dir.cid.Defined() || other.cid.Defined() && !unlessEmpty(e.Cid).Defined() {
 		return nil
 	}
 	return e
 }
 
 // branch returns e if it is the directory dir.
-func branch(e *Entry, dir cid.Cid) *Entry {
-	if !dir.Defined() {
+func branch(e *Entry, dir *Dir) *Entry {
+	if !dir.cid.Defined() {
 		return nil
 	}
 	return e
@@ -107,13 +117,21 @@ func branch(e *Entry, dir cid.Cid) *Entry {
 // DirectoryOf returns the CID of e if it is a directory, and an undefined one for the empty
 // directory and all else; e may be nil.
 func DirectoryOf(ctx context.Context, get store.Getter, e *Entry) (cid.Cid, error) {
-	if e == nil || e.Cid.Type() == cid.Raw || !unlessEmpty(e.Cid).Defined() {
-		return cid.Undef, nil
-	}
-	if _, err := OpenDir(ctx, get, e.Cid); errors.Is(err, ErrNotDirectory) {
-		return cid.Undef, nil
-	} else if err != nil {
+	d, err := openEntry(ctx, get, e)
+	if err != nil {
 		return cid.Undef, err
 	}
-	return e.Cid, nil
+	return d.cid, nil
+}
+
+// openEntry opens what [DirectoryOf] returns; [noDir] for an undefined CID.
+func openEntry(ctx context.Context, get store.Getter, e *Entry) (*Dir, error) {
+	if e == nil || e.Cid.Type() == cid.Raw || !unlessEmpty(e.Cid).Defined() {
+		return noDir, nil
+	}
+	d, err := OpenDir(ctx, get, e.Cid)
+	if errors.Is(err, ErrNotDirectory) {
+		return noDir, nil
+	}
+	return d, err
 }

@@ -181,9 +181,12 @@ func sortLinks(links []Link) {
 	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 }
 
+// emptyDir is the block of the directory without entries.
+var emptyDir = store.NewBlock(cid.DagProtobuf, (&Node{Kind: Directory}).Encode())
+
 // EmptyDir returns the block of the directory without entries, and its entry without a name.
 func EmptyDir() (store.Block, Entry) {
-	b := store.NewBlock(cid.DagProtobuf, (&Node{Kind: Directory}).Encode())
+	b := store.Block{Cid: emptyDir.Cid, Data: slices.Clone(emptyDir.Data)}
 	return b, Entry{Cid: b.Cid, Tsize: uint64(len(b.Data))}
 }
 
