@@ -58,7 +58,7 @@ func Complete(ctx context.Context, f *Fetcher, root cid.Cid, known []cid.Cid, sc
 func (f *Fetcher) localMany(ctx context.Context, cids []cid.Cid, fn func(i int, data []byte, err error) error) error {
 	stored, places := make([]cid.Cid, 0, len(cids)), make([]int, 0, len(cids))
 	for i, c := range cids {
-		if data, ok := f.fetchedNow(c); ok {
+		if data, ok := f.inMemory(c); ok {
 			if err := fn(i, data, nil); err != nil {
 				return err
 			}
@@ -66,7 +66,12 @@ func (f *Fetcher) localMany(ctx context.Context, cids []cid.Cid, fn func(i int, 
 		}
 		stored, places = append(stored, c), append(places, i)
 	}
-	return getMany(ctx, f.store, stored, func(n int, data []byte, err error) error { return fn(places[n], data, err) })
+	return getMany(ctx, f.store, stored, func(n int, data []byte, err error) error {
+		if err == nil {
+			f.remember(stored[n], data)
+		}
+		return fn(places[n], data, err)
+	})
 }
 
 // manyGetter is what a Getter has besides that reads many blocks faster than one by one.

@@ -124,6 +124,7 @@ type Fetcher struct {
 	pending  map[store.Digest][]byte // put into writer, not committed
 	flushing map[store.Digest][]byte // being committed
 	size     int                     // bytes in pending
+	recent   recent                  // of what is in the store
 }
 
 // flight is a block that is being fetched.
@@ -198,21 +199,38 @@ func (f *Fetcher) remote(ctx context.Context, c cid.Cid) ([]byte, error) {
 
 // local returns a block that is in the store or has been fetched.
 func (f *Fetcher) local(ctx context.Context, c cid.Cid) ([]byte, error) {
-	if data, ok := f.fetchedNow(c); ok {
+	if data, ok := f.inMemory(c); ok {
 		return data, nil
 	}
 	return f.store.Get(ctx, c)
 }
 
-// fetchedNow returns a block that was fetched and is not committed yet.
-func (f *Fetcher) fetchedNow(c cid.Cid) ([]byte, bool) {
+// inMemory returns a block that was fetched and is not committed yet, or was read just now.
+func (f *Fetcher) inMemory(c cid.Cid) ([]byte, bool) {
 	d, err := store.DigestOf(c)
 	if err != nil {
 		return nil, false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.held(d)
+	if data, ok := f.held(d); ok {
+		return data, true
+	}
+	return f.recent.get(d)
+}
+
+// remember keeps a block of the store that has links for whoever reads it next.
+func (f *Fetcher) remember(c cid.Cid, data []byte) {
+	if c.Type() == cid.Raw {
+		return
+	}
+	d, err := store.DigestOf(c)
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.recent.add(d, data)
 }
 
 // held returns a block that is not committed yet. f.mu is held.

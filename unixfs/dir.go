@@ -158,8 +158,11 @@ func (d *Dir) List(ctx context.Context, limit int) ([]Entry, error) {
 	return entries, nil
 }
 
-// links returns all entries in the order of names.
+// links returns all entries in the order of names. They are not the caller's to change.
 func (d *Dir) links(ctx context.Context, limit int) ([]Link, error) {
+	if all := d.root.node.Links; !d.Sharded() && (limit == 0 || len(all) <= limit) {
+		return all, nil
+	}
 	var links []Link
 	err := d.each(ctx, func(l Link) error {
 		if limit > 0 && len(links) == limit {

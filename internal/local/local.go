@@ -26,6 +26,7 @@ type Env struct {
 
 // Main runs a command that works on a repository; see [cli.Main].
 func Main(help string, run func(context.Context, *Env) error) {
+	deferGC()
 	cli.Main(help, func(ctx context.Context, env *cli.Env) error {
 		dir := env.Flags.String("repo", "", "the `DIR` of the repository (default $ARCHIVECACHE_PATH, else "+defaultDir("~/.local/share")+")")
 		return explain(run(ctx, &Env{Env: env, dir: dir}))
