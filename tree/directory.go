@@ -135,7 +135,11 @@ func (r *Root) directories(ctx context.Context) ([]*Directory, error) {
 
 // directoryIn returns the directory founded by f, which is made if it is not there.
 func directoryIn(byID map[cid.Cid]*Directory, f reference.Founding) *Directory {
-	id := f.ID()
+	return directoryWith(byID, f.ID(), f)
+}
+
+// directoryWith is directoryIn where the id of f is known.
+func directoryWith(byID map[cid.Cid]*Directory, id cid.Cid, f reference.Founding) *Directory {
 	if byID[id] == nil {
 		byID[id] = &Directory{ID: id, Founding: f}
 	}
@@ -180,11 +184,11 @@ func addValue(byID map[cid.Cid]*Directory, slot reference.Slot, v state.Value) {
 		return // no directory
 	}
 	if v.Fork != nil {
-		d := directoryIn(byID, v.Fork.Directory)
+		d := directoryWith(byID, slot.Directory, v.Fork.Directory)
 		d.Parts = append(d.Parts, Part{Author: slot.Author, Fork: v.Fork})
 		return
 	}
-	d := directoryIn(byID, *v.Reference.Directory)
+	d := directoryWith(byID, slot.Directory, *v.Reference.Directory)
 	d.Parts = append(d.Parts, Part{Author: slot.Author, Reference: v.Reference})
 }
 

@@ -191,6 +191,9 @@ func NodeSlot(author cid.Cid) Slot {
 
 // Slot returns what r competes for.
 func (r *Reference) Slot() Slot {
+	if r.Policy == RotationPolicy {
+		return RotationSlot(r.Owner.Cid)
+	}
 	return Slot{Directory: r.Founding().ID(), Author: r.Owner.Cid}
 }
 

@@ -18,9 +18,11 @@ import (
 // rotationFounding is the same for all identities, so that all rotations stand together in a state.
 var rotationFounding = Founding{Policy: RotationPolicy, Path: "identity"}
 
+var rotationDirectory = rotationFounding.ID()
+
 // RotationSlot returns the slot of an author's rotations.
 func RotationSlot(author cid.Cid) Slot {
-	return Slot{Directory: rotationFounding.ID(), Author: author}
+	return Slot{Directory: rotationDirectory, Author: author}
 }
 
 func (r *Reference) checkRotation(wrong wrongFunc) error {
@@ -85,6 +87,16 @@ func (r *Reference) verifyNext(chain Chain) error {
 type Chain struct {
 	Document  identity.Document
 	Rotations []*Reference // oldest first
+
+	id cid.Cid // of Document, if it is known
+}
+
+// owner returns the id of the identity.
+func (c Chain) owner() cid.Cid {
+	if c.id.Defined() {
+		return c.id
+	}
+	return c.Document.ID()
 }
 
 // Epoch returns the epoch that the chain leads to.
@@ -149,6 +161,7 @@ func OpenChain(ctx context.Context, blocks store.Getter, owner cid.Cid, rotation
 	if chain.Document, err = identity.DecodeDocument(data); err != nil {
 		return Chain{}, fmt.Errorf("identity of the owner: %w", err)
 	}
+	chain.id = chain.Document.ID() // once for all that is verified with it
 	rotations, err := readRotations(ctx, blocks, owner, rotation)
 	if err != nil {
 		return Chain{}, err

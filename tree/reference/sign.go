@@ -57,7 +57,7 @@ func (r *Reference) Sign(s Signer, chain Chain) error {
 
 // Verify checks that r is signed by its owner, whose keys chain has up to the epoch of r.
 func (r *Reference) Verify(chain Chain) error {
-	if !chain.Document.ID().Equals(r.Owner.Cid) {
+	if !chain.owner().Equals(r.Owner.Cid) {
 		return fmt.Errorf("%w %s", ErrWrongOwner, r.Owner)
 	}
 	if chain.Epoch() != r.Epoch || !bytes.Equal(r.Key, chain.Key()) {

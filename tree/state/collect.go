@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 
 	"archivecache/dagcbor"
@@ -12,7 +11,6 @@ import (
 	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
-	"golang.org/x/sync/errgroup"
 )
 
 // MaxDirectories is how many directories an author may have in a state. Of more, those with the
@@ -26,6 +24,7 @@ const MaxUnknown = 1000
 // An offered is a value of another state that is not the same in ours.
 type offered struct {
 	slot  reference.Slot
+	key   []byte // of slot
 	data  dagcbor.Raw
 	value Value
 
@@ -54,21 +53,21 @@ func collect(ctx context.Context, rules Rules, ours, theirs cid.Cid) (*collectio
 		if err != nil {
 			return err
 		}
-		in.add(rules, slot, data)
+		in.add(rules, slot, key, data)
 		return nil
 	})
 	in.sort()
 	return in, err
 }
 
-func (in *collection) add(rules Rules, slot reference.Slot, data dagcbor.Raw) {
+func (in *collection) add(rules Rules, slot reference.Slot, key []byte, data dagcbor.Raw) {
 	if !rules.Accepts(slot.Author) {
 		if len(in.unknown) < MaxUnknown {
 			in.unknown = append(in.unknown, Change{Slot: slot, Outcome: Unknown})
 		}
 		return
 	}
-	in.offers = append(in.offers, &offered{slot: slot, data: bytes.Clone(data)})
+	in.offers = append(in.offers, &offered{slot: slot, key: bytes.Clone(key), data: bytes.Clone(data)})
 	in.counts[slot.Author]++
 	if in.counts[slot.Author] >= 2*MaxDirectories {
 		in.cut(slot.Author)
@@ -99,7 +98,7 @@ func (in *collection) sort() {
 			}
 			return 1
 		}
-		return compareSlots(a.slot, b.slot)
+		return bytes.Compare(a.key, b.key)
 	})
 }
 
@@ -114,29 +113,6 @@ func (in *collection) left() []Change {
 
 func overLimit(slot reference.Slot, n int) Change {
 	return Change{Slot: slot, Outcome: OverQuota, Err: fmt.Errorf("%d directories more than the %d that an author may have", n, MaxDirectories)}
-}
-
-// verify decodes and checks all offers on all cores.
-func (j *joiner) verify(ctx context.Context, offers []*offered) error {
-	g, ctx := errgroup.WithContext(ctx)
-	const batch = 64
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for some := range slices.Chunk(offers, batch) {
-		g.Go(func() error {
-			for _, o := range some {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				o.value, o.malformed = Decode(o.slot, o.data)
-				if o.malformed == nil && o.value.Reference != nil {
-					o.outcome, o.err = j.check(ctx, o.value.Reference)
-				}
-				o.data = nil
-			}
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // limit takes out what is more than an author may have.

@@ -24,13 +24,12 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 		return nil, err
 	}
 	j := s.newJoiner(rules)
-	if err := j.verify(ctx, in.offers); err != nil {
+	err = j.eachVerified(ctx, in.offers, func(o *offered) error {
+		defer func() { *o = offered{} }() // what it has is taken over, or not needed any more
+		return j.offerValue(ctx, o, theirProofs)
+	})
+	if err != nil {
 		return nil, err
-	}
-	for _, o := range in.offers {
-		if err := j.offerValue(ctx, o, theirProofs); err != nil {
-			return nil, err
-		}
 	}
 	if err := j.limit(ctx); err != nil {
 		return nil, err
@@ -111,12 +110,16 @@ func (j *joiner) add(c Change) {
 	if c.Outcome == New {
 		j.fresh[c.Slot.Author] = true
 	}
+	c.data = nil
 	j.changes = append(j.changes, c)
 }
 
 // set puts v into the slot of c and reports c.
 func (j *joiner) set(ctx context.Context, c Change, v Value) error {
 	j.add(c)
+	if c.data != nil && v.Reference == c.Offered {
+		return j.m.Set(ctx, c.Slot.Key(), c.data)
+	}
 	return j.Set(ctx, c.Slot, v)
 }
 
@@ -149,7 +152,12 @@ func (j *joiner) offerDecoded(ctx context.Context, o *offered, proofs Proofs) er
 
 // offer joins r. If checked is given it has what [joiner.check] said of r.
 func (j *joiner) offer(ctx context.Context, r *reference.Reference, checked *offered) error {
-	change := Change{Slot: r.Slot(), Offered: r}
+	change := Change{Offered: r}
+	if checked != nil && checked.data != nil {
+		change.Slot, change.data = checked.slot, checked.data
+	} else {
+		change.Slot = r.Slot()
+	}
 	held, err := j.Get(ctx, change.Slot)
 	if err != nil {
 		return err

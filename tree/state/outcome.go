@@ -1,6 +1,7 @@
 package state
 
 import (
+	"archivecache/dagcbor"
 	"context"
 	"errors"
 
@@ -52,6 +53,8 @@ type Change struct {
 	Offered *reference.Reference // nil for a fork that somebody reports, and for Revoked
 	Proof   *Proof               // of a fork; nil if only the mark told of it
 	Err     error                // why, for refusals and Incomplete
+
+	data dagcbor.Raw // the value with Offered, while it is being joined
 }
 
 // with returns the change with an outcome.
