@@ -210,9 +210,13 @@ func (f forger) sign(lie *reference.Reference, from string) error {
 	if err != nil {
 		return err
 	}
-	lie.Key, lie.Signature = secret.Public(), nil
+	key, err := secret.At(0)
+	if err != nil {
+		return err
+	}
+	lie.Key, lie.Signature = key.Public(), nil
 	payload, err := dagcbor.Marshal(lie)
-	lie.Signature = secret.Sign(lie.Policy, payload)
+	lie.Signature = key.Sign(lie.Policy, payload)
 	return err
 }
 
