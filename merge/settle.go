@@ -50,7 +50,9 @@ func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Chan
 		change.Outcome, change.Err = outcome, err
 		return errors.Join(m.takeBack(ctx, root, change), m.remember(ctx, change))
 	}
-	mark.Reference, mark.Complete = change.Offered, !m.opt.MetadataOnly
+	if mark.Reference == nil || mark.Reference.Epoch <= change.Offered.Epoch {
+		mark.Reference, mark.Complete = change.Offered, !m.opt.MetadataOnly
+	} // else an undone rotation has put in what it names, and what was signed after it is the newest still
 	if p := mark.Pending; p != nil && (!p.After(change.Offered) || p.Epoch < change.Offered.Epoch) {
 		mark.Pending = nil
 	}

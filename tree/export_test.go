@@ -35,14 +35,14 @@ func DecodeRoot(data []byte) (any, error) { return decodeRoot(data) }
 
 // Offer joins one reference into the state of r, as a merge of a root with that reference alone
 // would.
-func Offer(ctx context.Context, r *Root, rules state.Rules, ref *reference.Reference) (state.Change, error) {
+func Offer(ctx context.Context, r *Root, rules state.Rules, ref *reference.Reference) ([]state.Change, error) {
 	changes, err := r.state.Offer(ctx, rules, ref)
 	if err != nil {
-		return state.Change{}, err
+		return nil, err
 	}
 	r.touchChanged(changes)
 	r.touch(ref.Directory)
-	return changes[len(changes)-1], nil
+	return changes, nil
 }
 
 // FromNothing returns the CID of the root that follows from the state and the drafts of r, if no

@@ -7,6 +7,7 @@ import (
 
 	"archivecache/tree"
 	"archivecache/tree/path"
+	"archivecache/tree/reference"
 	"archivecache/tree/shared"
 	"archivecache/unixfs"
 
@@ -146,4 +147,28 @@ func (p *actor) restoreAt(at path.Path, what tree.Restoring) error {
 		lawCounts.of("restored").Add(1)
 	}
 	return err
+}
+
+// rotate replaces the key of p. All that p has ever signed counts. A cheat does not do it, nor one
+// whose key was replaced often.
+func (p *actor) rotate() {
+	if p == p.schedule.cheat || p.Epoch() > 2 {
+		return
+	}
+	root := p.root.Cid()
+	var last []*reference.Reference
+	for _, slot := range slices.SortedFunc(maps.Keys(p.ledger), compareSlots) {
+		if slot.Author == p.id && slot != reference.RotationSlot(p.id) {
+			last = append(last, p.marks[slot].Reference)
+		}
+	}
+	slot := reference.RotationSlot(p.id)
+	parents := map[reference.Slot]*reference.Reference{slot: p.marks[slot].Reference}
+	ref, err := p.Signer.Rotate(p.ctx, p.blocks, last...)
+	p.must(err)
+	p.record([]*reference.Reference{ref}, parents)
+	_, err = p.offer(ref)
+	p.must(err)
+	p.commit(root)
+	lawCounts.of("rotated").Add(1)
 }

@@ -61,10 +61,7 @@ func (p *actor) offerOne() {
 	if p.parted(p.byID[ref.Owner.Cid]) {
 		return
 	}
-	p.merging(func() ([]state.Change, error) {
-		change, err := p.offer(ref)
-		return []state.Change{change}, err
-	}, false)
+	p.merging(func() ([]state.Change, error) { return p.offer(ref) }, false)
 }
 
 func compareSlots(a, b reference.Slot) int {
@@ -100,13 +97,37 @@ func (p *actor) merge(pub publication, blocks store.Getter, losses bool) ([]stat
 	changes, err := p.join(pub, blocks)
 	for i := range changes {
 		c := &changes[i]
-		if err == nil && losses && c.Outcome.Changes() && p.draw(4, "content is missing") == 0 {
-			p.must(p.root.TakeBack(p.ctx, c.Slot, c.Old))
+		if err == nil && losses && c.Outcome.Changes() && c.Slot != reference.RotationSlot(c.Slot.Author) && p.draw(4, "content is missing") == 0 {
+			p.must(p.root.TakeBack(p.ctx, c.Slot, p.mayStay(c)))
 			c.Outcome, c.Err = state.Incomplete, store.ErrNotFound
 		}
 		p.settle(c, losses)
 	}
 	return changes, err
+}
+
+// named reports whether the rotation of its author names ref as one that counts.
+func (p *actor) named(ref *reference.Reference) bool {
+	rotation, err := p.root.State().Rotation(p.ctx, ref.Owner.Cid)
+	p.must(err)
+	if rotation == nil {
+		return false
+	}
+	last, err := rotation.LastOf(p.ctx, p.blocks, ref.Slot())
+	p.must(err)
+	return last != nil && p.find(last.Reference) == p.find(ref)
+}
+
+// mayStay returns what a slot holds while what was offered cannot be had: what it held before,
+// unless a rotation says that this does not count.
+func (p *actor) mayStay(c *state.Change) *reference.Reference {
+	if c.Old == nil || c.Offered == nil || c.Old.Epoch == c.Offered.Epoch {
+		return c.Old
+	}
+	if p.named(c.Old) {
+		return c.Old
+	}
+	return nil
 }
 
 // join joins the state of a publication.
@@ -115,12 +136,12 @@ func (p *actor) join(pub publication, blocks store.Getter) ([]state.Change, erro
 }
 
 // offer joins one reference and settles what changes.
-func (p *actor) offer(ref *reference.Reference) (state.Change, error) {
-	change, err := tree.Offer(p.ctx, p.root, p.rules(p.blocks), ref)
-	if err == nil {
-		p.settle(&change, false)
+func (p *actor) offer(ref *reference.Reference) ([]state.Change, error) {
+	changes, err := tree.Offer(p.ctx, p.root, p.rules(p.blocks), ref)
+	for i := range changes {
+		p.settle(&changes[i], false)
 	}
-	return change, err
+	return changes, err
 }
 
 // merging does what changes the state, commits it, and checks that nothing has vanished that
@@ -155,11 +176,14 @@ func (p *actor) settle(c *state.Change, losses bool) {
 	switch c.Outcome {
 	case state.New, state.Newer:
 		known, offered := p.find(mark.Reference), p.find(c.Offered)
-		if known != offered && known.continues(offered) {
+		byRotation := known != nil && known.ref.Epoch > c.Offered.Epoch && p.named(c.Offered) // and undone before
+		if known != offered && known.continues(offered) && !byRotation {
 			p.t.Fatalf("%s: sequence %d is %s, and %d was seen before", c.Offered.Path, c.Offered.Sequence, c.Outcome, known.ref.Sequence)
 		}
 		p.must(p.root.Rebase(p.ctx, c.Slot))
-		mark.Reference = c.Offered
+		if !byRotation {
+			mark.Reference = c.Offered
+		}
 	case state.Forked:
 		if c.Proof != nil {
 			p.proofs[c.Slot] = c.Proof
@@ -218,11 +242,11 @@ func (p *actor) hearInAnyOrder(joins []publication, refs []*signedRef) {
 		}
 		p.merging(func() (changes []state.Change, err error) {
 			for _, i := range order[:n] {
-				if change, err := p.offerUnlessHeld(refs[i-len(joins)]); err != nil {
+				more, err := p.offerUnlessHeld(refs[i-len(joins)])
+				if err != nil {
 					return nil, err
-				} else {
-					changes = append(changes, change)
 				}
+				changes = append(changes, more...)
 			}
 			return changes, nil
 		}, false)
@@ -245,10 +269,10 @@ func (s *schedule) isLast(r *signedRef) bool {
 }
 
 // offerUnlessHeld offers r, unless it is what the state holds, which would change nothing.
-func (p *actor) offerUnlessHeld(r *signedRef) (state.Change, error) {
+func (p *actor) offerUnlessHeld(r *signedRef) ([]state.Change, error) {
 	held, err := p.root.State().Get(p.ctx, r.ref.Slot())
 	if err != nil || held.Reference != nil && p.find(held.Reference) == r {
-		return state.Change{}, err
+		return nil, err
 	}
 	return p.offer(r.ref)
 }

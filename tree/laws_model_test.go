@@ -163,6 +163,10 @@ func (s *schedule) modelState(accepts map[cid.Cid]bool) ([]lawDirectory, map[ref
 		if !accepts[slot.Author] {
 			continue
 		}
+		if slot == reference.RotationSlot(slot.Author) {
+			held[slot] = newest(refs).hash // honest, so what it names is what is known anyway
+			continue
+		}
 		d := byID[slot.Directory]
 		if d == nil {
 			d = &lawDirectory{founding: *refs[0].ref.Directory}

@@ -37,6 +37,7 @@ var operations = []struct {
 	{"take a conflict name", 2, (*actor).takeConflictName},
 	{"resolve a conflict", 3, (*actor).resolve},
 	{"restore", 3, (*actor).restore},
+	{"rotate", 1, (*actor).rotate},
 	{"copy", 1, (*actor).copyAny},
 	{"sign some", 1, (*actor).signSome},
 	{"drop", 1, (*actor).drop},

@@ -90,7 +90,7 @@ func (c *counts) check(t *testing.T, schedules int) {
 	}
 	for _, what := range []string{
 		"new", "newer", "same", "stale", "forked", "incomplete", "unknown-author", "undone", "refused edits",
-		"edits of conflict names", "slots of dropped friends", "hidden versions", "forks in the end", "resolved", "restored",
+		"edits of conflict names", "slots of dropped friends", "hidden versions", "forks in the end", "resolved", "restored", "rotated",
 	} {
 		if c.of(what).Load() < int64(schedules/100) {
 			t.Errorf("%q happened %d times in %d schedules", what, c.of(what).Load(), schedules)

@@ -79,6 +79,12 @@ type lawSigner struct {
 
 func (s lawSigner) ID() cid.Cid { return s.id }
 
+// copied returns a signer whose key can rotate without that of s.
+func (s lawSigner) copied() lawSigner {
+	signer := *s.Signer
+	return lawSigner{&signer, s.id}
+}
+
 var lawSigners = func() (signers []lawSigner) {
 	for i := range 5 {
 		s := treetest.NewSigner(byte(i + 1))
@@ -102,7 +108,7 @@ func newSchedule(t *rapid.T) *schedule {
 	s.must(err)
 	for i := range []int{3, 3, 4, 3, 4, 5}[s.draw(6, "people")] {
 		p := &actor{
-			schedule: s, lawSigner: lawSigners[i], marks: map[reference.Slot]state.Mark{},
+			schedule: s, lawSigner: lawSigners[i].copied(), marks: map[reference.Slot]state.Mark{},
 			proofs: map[reference.Slot]*state.Proof{}, accepts: map[cid.Cid]bool{},
 		}
 		s.must(s.blocks.Put(s.ctx, p.Document.Block()))
