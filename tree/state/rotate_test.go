@@ -3,7 +3,9 @@ package state_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 
@@ -151,9 +153,26 @@ func expectRotated(t *rapid.T, blocks *store.Overlay, all []*reference.Reference
 	return c
 }
 
+// scale sets how much rapid does by ARCHIVECACHE_LAWS and ARCHIVECACHE_LAWS_SEED, as for the laws of
+// package tree.
+func scale(t *testing.T) {
+	for name, variable := range map[string]string{"rapid.checks": "ARCHIVECACHE_LAWS", "rapid.seed": "ARCHIVECACHE_LAWS_SEED"} {
+		value, before := os.Getenv(variable), flag.Lookup(name).Value.String()
+		if value == "" || name == "rapid.seed" && before != "0" {
+			continue
+		}
+		if err := flag.Set(name, value); err != nil {
+			t.Fatalf("%s: %v", variable, err)
+		}
+		t.Cleanup(func() { _ = flag.Set(name, before) })
+	}
+}
+
 // TestRotationsConverge delivers references of identities whose keys rotate, and of thieves with
-// old keys, in any order: all replicas end with the state that the rules say.
+// old keys, in any order: all replicas end with the state that the rules say. How often is said by
+// ARCHIVECACHE_LAWS.
 func TestRotationsConverge(t *testing.T) {
+	scale(t)
 	rapid.Check(t, func(t *rapid.T) {
 		blocks := store.NewOverlay(store.NewMemory())
 		all := drawRotating(t, blocks)
