@@ -29,6 +29,9 @@ type victim struct {
 	mallory *identity.Secret
 	node    *reference.Reference // the newest one sent
 	at      path.Path
+
+	report  merge.Report               // of the last merge
+	prepare func(*reference.Reference) // of nodes, before they are signed; may be nil
 }
 
 func newVictim(t *testing.T) *victim {
@@ -42,14 +45,16 @@ func newVictim(t *testing.T) *victim {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = r.Update(ctx, "befriend", func(ctx context.Context, tx *repo.Tx) error {
-		_, _, err := tx.AddFriend(ctx, mallory.Document())
+	v := &victim{t: t, repo: r, blocks: store.NewOverlay(r.Store()), mallory: mallory}
+	v.befriend(mallory)
+	return v
+}
+
+func (v *victim) befriend(s *identity.Secret) {
+	v.must(v.repo.Update(v.t.Context(), "befriend", func(ctx context.Context, tx *repo.Tx) error {
+		_, _, err := tx.AddFriend(ctx, s.Document())
 		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &victim{t: t, repo: r, blocks: store.NewOverlay(r.Store()), mallory: mallory}
+	}))
 }
 
 func (v *victim) must(err error) {
@@ -97,6 +102,13 @@ func (v *victim) send(refs ...*reference.Reference) {
 	}
 	stateCid, err := s.Flush(ctx, v.blocks)
 	v.must(err)
+	v.sendState(stateCid)
+}
+
+// sendState is send with a state that is there.
+func (v *victim) sendState(stateCid cid.Cid) {
+	v.t.Helper()
+	ctx := v.t.Context()
 	empty, _ := unixfs.EmptyDir()
 	v.must(v.blocks.Put(ctx, empty))
 	root, err := merkle.PutNode(ctx, v.blocks, map[string]any{
@@ -106,6 +118,9 @@ func (v *victim) send(refs ...*reference.Reference) {
 	v.must(err)
 	node := &reference.Reference{Policy: reference.NodePolicy, Content: dagcbor.LinkTo(root)}
 	v.must(node.Continue(ctx, v.blocks, v.node))
+	if v.prepare != nil {
+		v.prepare(node)
+	}
 	v.sign(node)
 	w := v.repo.Store().Writer()
 	for _, b := range v.blocks.Pending() {
@@ -120,7 +135,12 @@ func (v *victim) send(refs ...*reference.Reference) {
 }
 
 func (v *victim) merge() (map[string]state.Outcome, error) {
-	report, err := merge.Node(v.t.Context(), v.repo, "merge", v.at, merge.Options{})
+	return v.mergeWith(merge.Options{})
+}
+
+func (v *victim) mergeWith(opt merge.Options) (map[string]state.Outcome, error) {
+	report, err := merge.Node(v.t.Context(), v.repo, "merge", v.at, opt)
+	v.report = report
 	outcomes := map[string]state.Outcome{}
 	for _, c := range report.Changes {
 		if c.Offered != nil {

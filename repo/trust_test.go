@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,47 @@ func TestTrustIsReadStrictly(t *testing.T) {
 			t.Errorf("%s: %+v", text, got)
 		}
 	}
+}
+
+func FuzzTrust(f *testing.F) {
+	for _, t := range []Trust{UsualTrust, {}, {Bytes: 1, Entries: MaxQuota, Friends: true}} {
+		f.Add(t.value())
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if trust, err := decodeTrust(data); err == nil && (!bytes.Equal(trust.value(), data) || trust.check() != nil) {
+			t.Errorf("%s is read as %+v", data, trust)
+		}
+	})
+}
+
+// FuzzSeen reads what a node says of a friend, and the list that is made of many.
+func FuzzSeen(f *testing.F) {
+	for _, seen := range []seenNode{{}, {Node: []byte("no node"), Merged: true}} {
+		data, err := dagcbor.Marshal(seen)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	ids, err := encodeAccepted([]cid.Cid{author(1), author(2)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(ids)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var seen seenNode
+		if dagcbor.Unmarshal(data, &seen) == nil {
+			if again, err := dagcbor.Marshal(seen); err != nil || !bytes.Equal(again, data) {
+				t.Errorf("%x is read and written as %x, %v", data, again, err)
+			}
+			_ = seen.checkEmpty()
+		}
+		if ids, err := decodeAccepted(data); err == nil {
+			if again, err := encodeAccepted(ids); err != nil || !bytes.Equal(again, data) {
+				t.Errorf("%s is read and written as %s, %v", data, again, err)
+			}
+		}
+	})
 }
 
 func TestTheMoreGenerousCounts(t *testing.T) {

@@ -6,6 +6,9 @@ go=${GO:-go}
 
 targets=$($go test -list '^Fuzz' ./... | awk '/^Fuzz/{names = names " " $1} /^ok/{n = split(names, t, " "); for (i = 1; i <= n; i++) print $2, t[i]; names = ""}')
 [ -n "$targets" ] || { echo "no fuzz targets found" >&2; exit 1; }
+# Whatever is written as a fuzz target has to be run: nothing, such as a build tag, may hide one.
+written=$(grep -rh --include='*_test.go' '^func Fuzz' . | wc -l)
+[ "$(wc -l <<<"$targets")" -eq "$written" ] || { echo "of $written fuzz targets only these are found:"; echo "$targets"; exit 1; } >&2
 echo "$(wc -l <<<"$targets") fuzz targets, $time each"
 
 fuzz() {

@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"archivecache/identity"
@@ -12,12 +13,20 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
+// maxData is how many files and directories Data returns at most: a few blocks can unfold to more than
+// anybody could read. It is changed by tests only.
+var maxData = 1 << 20
+
+// ErrTooMuch is a directory with more in it than can be shown as data.
+var ErrTooMuch = errors.New("more files and directories than can be shown at once; ask for a directory below")
+
 // Data returns what a thing holds, as a value for package json: values as they are, directories
 // as objects. With deep, directories below are objects as well; without, they are pointers with
 // their policy and CID.
 func (t *Tree) Data(ctx context.Context, thing *Thing, deep bool) (any, error) {
 	if thing.Root != nil {
-		return t.contentData(ctx, thing.Content, thing.top(), deep, 0)
+		left := maxData
+		return t.contentData(ctx, thing.Content, thing.top(), deep, 0, &left)
 	}
 	return t.entryData(ctx, thing.Path, thing.Entry, true, deep)
 }
@@ -114,8 +123,11 @@ type fileData struct {
 }
 
 // contentData returns the data of something that a root shows. Policies has those of the
-// directories in it that are not parts of another.
-func (t *Tree) contentData(ctx context.Context, e unixfs.Entry, policies map[string]string, deep bool, depth int) (any, error) {
+// directories in it that are not parts of another; left counts down.
+func (t *Tree) contentData(ctx context.Context, e unixfs.Entry, policies map[string]string, deep bool, depth int, left *int) (any, error) {
+	if *left--; *left < 0 {
+		return nil, ErrTooMuch
+	}
 	if depth > path.MaxDepth {
 		return nil, fmt.Errorf("%w: deeper than %d directories", path.ErrInvalid, path.MaxDepth)
 	}
@@ -132,22 +144,22 @@ func (t *Tree) contentData(ctx context.Context, e unixfs.Entry, policies map[str
 	}
 	data := map[string]any{}
 	err = d.Each(ctx, func(sub unixfs.Entry) error {
-		data[sub.Name], err = t.childData(ctx, sub, policies[sub.Name], deep, depth)
+		data[sub.Name], err = t.childData(ctx, sub, policies[sub.Name], deep, depth, left)
 		return err
 	})
 	return data, err
 }
 
-func (t *Tree) childData(ctx context.Context, sub unixfs.Entry, policy string, deep bool, depth int) (any, error) {
+func (t *Tree) childData(ctx context.Context, sub unixfs.Entry, policy string, deep bool, depth int, left *int) (any, error) {
 	if deep {
-		return t.contentData(ctx, sub, nil, true, depth+1)
+		return t.contentData(ctx, sub, nil, true, depth+1, left)
 	}
 	info, err := t.contentStat(ctx, sub)
 	if err != nil {
 		return nil, err
 	}
 	if info.Kind != unixfs.Directory {
-		return t.contentData(ctx, sub, nil, false, depth+1)
+		return t.contentData(ctx, sub, nil, false, depth+1, left)
 	}
 	if policy == "" {
 		policy = string(DirectoryPolicy)

@@ -55,3 +55,10 @@ func FromNothing(ctx context.Context, r *Root) (cid.Cid, error) {
 	again.before, again.allTouched = []*Directory{}, true
 	return again.Commit(ctx)
 }
+
+// SetMaxData changes how much [Tree.Data] returns, and returns what it was.
+func SetMaxData(n int) int {
+	was := maxData
+	maxData = n
+	return was
+}

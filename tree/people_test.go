@@ -39,7 +39,7 @@ type person struct {
 	sizes  sizes
 }
 
-// sizes are [tree.Sizes] in memory.
+// sizes are [shared.Sizes] in memory.
 type sizes map[cid.Cid]shared.Size
 
 func (s sizes) Size(_ context.Context, c cid.Cid) (shared.Size, bool, error) {

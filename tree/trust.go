@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -121,10 +122,13 @@ func (r *Root) checkDraft(ctx context.Context, d *Draft, held *reference.Referen
 		return nil
 	}
 	size, err := shared.MeasureLayer(ctx, r.blocks, r.trusts.Sizes, Part{Reference: held}.Layer(), Part{Draft: d}.Layer())
-	if err != nil {
-		return err
+	if err == nil {
+		err = size.Check()
 	}
-	return size.Check()
+	if errors.Is(err, shared.ErrTooLarge) {
+		err = fmt.Errorf("%w; put some into another directory", err)
+	}
+	return err
 }
 
 // openRoot opens the root of the tree with what counts in it.

@@ -29,7 +29,7 @@ var ErrTooLarge = errors.New("more than one author may have in a shared director
 // Check returns an error if s is beyond the bounds.
 func (s Size) Check() error {
 	if s.Entries > MaxEntries {
-		return fmt.Errorf("%w: %d files, directories and records of marks, and %d may be; put some into another directory", ErrTooLarge, s.Entries, MaxEntries)
+		return fmt.Errorf("%w: %d files, directories and records of marks, and %d may be", ErrTooLarge, s.Entries, MaxEntries)
 	}
 	return nil
 }

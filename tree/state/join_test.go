@@ -376,10 +376,21 @@ func FuzzDecode(f *testing.F) {
 	for _, v := range []any{
 		state.Value{Reference: r},
 		state.Value{Fork: &state.Fork{Directory: *r.Directory, Owner: r.Owner}},
-		state.NewProof(r, r),
 	} {
 		data, err := dagcbor.Marshal(v)
 		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, parts := range [][][]byte{nil, {{0xa0}, {0xa1}}} {
+		proof := state.NewProof(r, r)
+		proof.Blocks = parts
+		data, err := proof.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		if _, err := state.DecodeProof(r.Slot(), data); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(data)
@@ -391,6 +402,9 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		if p, err := state.DecodeProof(r.Slot(), data); err == nil {
+			if again, err := p.Encode(); err != nil || !bytes.Equal(again, data) {
+				t.Errorf("%x is read and written as %x, %v", data, again, err)
+			}
 			_ = p.Verify(t.Context(), blocks)
 		}
 	})
