@@ -203,6 +203,15 @@ func (tx *Tx) checkEpoch(ctx context.Context, node *reference.Reference) error {
 	return nil
 }
 
+// isOver reports whether the key that signed node does not count any more, as far as is known here.
+func (tx *Tx) isOver(ctx context.Context, node *reference.Reference) (bool, error) {
+	err := tx.checkEpoch(ctx, node)
+	if errors.Is(err, state.ErrIdentityForked) || errors.Is(err, reference.ErrOldKey) {
+		return true, nil
+	}
+	return false, err
+}
+
 // rankNode compares node with what is known of its author and records it if it is newer.
 func (tx *Tx) rankNode(ctx context.Context, node *reference.Reference) (isNew bool, err error) {
 	slot := node.Slot()

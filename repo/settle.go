@@ -10,6 +10,10 @@ import (
 
 // forked records that two nodes do not continue each other: no other node of that epoch is taken.
 func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark Mark) error {
+	if !known.Rotation.Target().Equals(node.Rotation.Target()) {
+		// The rotations prove it, once they come with a merge.
+		return fmt.Errorf("%w: %w: of epoch %d", ErrForked, state.ErrIdentityForked, node.Epoch)
+	}
 	mark.Proof = state.NewProof(known, node)
 	if err := mark.Proof.Gather(ctx, tx.Blocks); err != nil {
 		return err
@@ -20,9 +24,14 @@ func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark
 }
 
 // RecordFork records the fork of an author's nodes that proof, which is verified, shows. It reports
-// whether that is news.
+// whether that is news; of an epoch that a rotation has ended it is none.
 func (tx *Tx) RecordFork(ctx context.Context, proof *state.Proof) (bool, error) {
 	slot := proof.A.Slot()
+	if proof.A.Policy == reference.NodePolicy {
+		if over, err := tx.isOver(ctx, proof.A); over || err != nil {
+			return false, err
+		}
+	}
 	mark, err := tx.Mark(ctx, slot)
 	if err != nil || mark.ForkedFrom > proof.A.Epoch {
 		return false, err

@@ -158,8 +158,11 @@ func teller(env *local.Env, asJSON bool) func(*state.Proof) error {
 			return env.JSON(line)
 		}
 		at := a.Path
-		if at == "" {
+		switch a.Policy {
+		case reference.NodePolicy:
 			at = "their nodes"
+		case reference.RotationPolicy:
+			at = "their identity"
 		}
 		_, err := fmt.Fprintf(env.Stdout, "%s forked %s in epoch %d: sequences %d and %d\n",
 			line.Author, cli.Quote(at), line.Epoch, min(a.Sequence, p.B.Sequence), max(a.Sequence, p.B.Sequence))
