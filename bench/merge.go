@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -22,11 +21,12 @@ const maxMerge = 50 * time.Millisecond
 type shape struct {
 	name  func(i int) string
 	where string
+	flat  bool // all in one folder
 }
 
 var (
-	nested = shape{nestedName, "in nested folders of 100"}
-	single = shape{wideName, "in a single folder"}
+	nested = shape{nestedName, "in nested folders of 100", false}
+	single = shape{wideName, "in a single folder", true}
 )
 
 // merges compares merging a few changes into trees of different size and shape.
@@ -96,7 +96,7 @@ func (b *bench) mergeOne(ctx context.Context, files int, s shape) (*result, erro
 		return nil, err
 	}
 	defer os.RemoveAll(dir) // what stays is removed in the end
-	p := people{bench: b, dir: dir, files: files, name: s.name}
+	p := people{bench: b, dir: dir, files: files, name: s.name, flat: s.flat}
 	ours, err := p.ours(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", title, err)
@@ -110,7 +110,7 @@ func (b *bench) mergeOne(ctx context.Context, files int, s shape) (*result, erro
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", title, err)
 		}
-		if files >= 1_000_000 && s.where == single.where {
+		if files >= 1_000_000 && s.flat {
 			git.aim.ratio = gitAtMillion
 		}
 		contenders = append(contenders, git)
@@ -124,6 +124,7 @@ type people struct {
 	dir   string
 	files int
 	name  func(int) string
+	flat  bool     // all files stand in one folder
 	steps []result // of what is done once to make them
 }
 
@@ -237,59 +238,4 @@ func pipe(from, to *exec.Cmd) error {
 		return fromErr
 	}
 	return err
-}
-
-// git makes a repository with the same files and changes, and one more change on our side so that
-// there is something to merge, and returns git's merge.
-func (p *people) git(ctx context.Context) (contender, error) {
-	repo := p.path("git")
-	if err := runCommand(p.bench.git(ctx, repo, "init", "-q", "--bare")); err != nil {
-		return contender{}, err
-	}
-	load := p.bench.git(ctx, repo, "fast-import", "--quiet")
-	stdin, err := load.StdinPipe()
-	if err != nil {
-		return contender{}, err
-	}
-	written := make(chan error, 1)
-	go func() {
-		w := bufio.NewWriter(stdin)
-		p.history(w)
-		err := w.Flush()
-		stdin.Close()
-		written <- err
-	}()
-	if err := runCommand(load); err != nil {
-		return contender{}, err
-	}
-	return contender{
-		name: "git merge-tree --write-tree",
-		prepare: func(ctx context.Context, dir string) (job, error) {
-			copied := filepath.Join(dir, "git")
-			err := runCommand(p.tool(ctx, "cp", "-r", repo, copied))
-			return commands(p.bench.git(ctx, copied, "merge-tree", "--write-tree", "ours", "theirs")), err
-		},
-	}, <-written
-}
-
-// history writes three commits for git fast-import: all files, one changed by us, and some
-// changed by them.
-func (p *people) history(w io.Writer) {
-	commit := func(branch, from string) {
-		fmt.Fprintf(w, "commit refs/heads/%s\ncommitter bench <bench@example.org> 0 +0000\ndata 0\n%s", branch, from)
-	}
-	file := func(i, version int) {
-		content := text(i, version)
-		fmt.Fprintf(w, "M 100644 inline %s\ndata %d\n%s\n", p.name(i), len(content), content)
-	}
-	commit("base", "")
-	for i := range p.files {
-		file(i, 0)
-	}
-	commit("ours", "from refs/heads/base\n")
-	file(p.files-1, 2)
-	commit("theirs", "from refs/heads/base\n")
-	for i := range spread(changed, p.files) {
-		file(i, 1)
-	}
 }

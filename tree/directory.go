@@ -1,13 +1,13 @@
 package tree
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"archivecache/dagcbor"
 	"archivecache/store"
@@ -91,6 +91,10 @@ func (r *Root) Directories(ctx context.Context) ([]*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.cid.Defined() && len(r.touched) == 0 && !r.allTouched {
+		dirs := copies(before)
+		return dirs, layout(dirs)
+	}
 	dirs, err := r.directories(ctx)
 	if err != nil {
 		return nil, err
@@ -104,6 +108,15 @@ func (r *Root) Directories(ctx context.Context) ([]*Directory, error) {
 		}
 	}
 	return dirs, layout(dirs)
+}
+
+func copies(dirs []*Directory) []*Directory {
+	all := make([]*Directory, len(dirs))
+	for i, d := range dirs {
+		c := *d
+		all[i] = &c
+	}
+	return all
 }
 
 // directories returns all directories, without the views of the shared ones that were changed.
@@ -207,9 +220,13 @@ func (d *Directory) addDraft(draft *Draft) {
 // finish sets paths and contents and what counts, and returns the directories that are not deleted
 // by their ids.
 func (r *Root) finish(ctx context.Context, byID map[cid.Cid]*Directory) ([]*Directory, error) {
-	var dirs []*Directory
+	dirs := make([]*Directory, 0, len(byID))
 	for _, d := range byID {
-		slices.SortFunc(d.Parts, func(a, b Part) int { return bytes.Compare(a.Author.Bytes(), b.Author.Bytes()) })
+		if d.Path != (path.Path{}) { // as before
+			dirs = append(dirs, d)
+			continue
+		}
+		slices.SortFunc(d.Parts, func(a, b Part) int { return strings.Compare(a.Author.KeyString(), b.Author.KeyString()) })
 		text := d.Founding.Path
 		if !d.Shared() {
 			if d.Parts[0].Deleted() {
@@ -224,7 +241,7 @@ func (r *Root) finish(ctx context.Context, byID map[cid.Cid]*Directory) ([]*Dire
 		}
 		dirs = append(dirs, d)
 	}
-	slices.SortFunc(dirs, func(a, b *Directory) int { return bytes.Compare(a.ID.Bytes(), b.ID.Bytes()) })
+	slices.SortFunc(dirs, func(a, b *Directory) int { return strings.Compare(a.ID.KeyString(), b.ID.KeyString()) })
 	return dirs, r.weigh(ctx, dirs)
 }
 
