@@ -1,10 +1,10 @@
 package state
 
 import (
-	"archivecache/dagcbor"
 	"context"
 	"errors"
 
+	"archivecache/dagcbor"
 	"archivecache/store"
 	"archivecache/tree/reference"
 
