@@ -162,7 +162,7 @@ func (m *merger) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changes = append(changes, learnt...)
+	changes = state.OneEach(append(changes, learnt...))
 	for i := range changes {
 		if err := m.settle(ctx, root, &changes[i]); err != nil {
 			return err

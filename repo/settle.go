@@ -1,9 +1,11 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
+	"archivecache/store"
 	"archivecache/tree/reference"
 	"archivecache/tree/state"
 )
@@ -11,8 +13,7 @@ import (
 // forked records that two nodes do not continue each other: no other node of that epoch is taken.
 func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark Mark) error {
 	if !known.Rotation.Target().Equals(node.Rotation.Target()) {
-		// The rotations prove it, once they come with a merge.
-		return fmt.Errorf("%w: %w: of epoch %d", ErrForked, state.ErrIdentityForked, node.Epoch)
+		return tx.forkedIdentity(ctx, known, node)
 	}
 	mark.Proof = state.NewProof(known, node)
 	if err := mark.Proof.Gather(ctx, tx.Blocks); err != nil {
@@ -21,6 +22,37 @@ func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark
 	mark.ForkedFrom = max(mark.ForkedFrom, node.Epoch+1)
 	tx.SetMark(node.Slot(), mark)
 	return Keep(fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence))
+}
+
+// forkedIdentity records that two nodes are signed by two rotations of one key, which the nodes have
+// brought along: nothing of their author counts any more.
+func (tx *Tx) forkedIdentity(ctx context.Context, known, node *reference.Reference) error {
+	blocks := store.NewOverlay(tx.Blocks)
+	for _, b := range append(known.RotationBlocks(), node.RotationBlocks()...) {
+		if err := blocks.Put(ctx, b); err != nil {
+			return err
+		}
+	}
+	i := 0
+	for bytes.Equal(known.Rotations[i], node.Rotations[i]) { // they differ in the last one at least
+		i++
+	}
+	a, err := reference.Decode(known.Rotations[i])
+	if err != nil {
+		return err
+	}
+	b, err := reference.Decode(node.Rotations[i])
+	if err != nil {
+		return err
+	}
+	proof := state.NewProof(a, b)
+	if err := proof.Gather(ctx, blocks); err != nil {
+		return err
+	}
+	if _, err := tx.ImportProof(ctx, proof); err != nil {
+		return err
+	}
+	return Keep(fmt.Errorf("%w: %w: of epoch %d", ErrForked, state.ErrIdentityForked, node.Epoch))
 }
 
 // RecordFork records the fork of an author's nodes that proof, which is verified, shows. It reports

@@ -34,12 +34,12 @@ func (s *State) Join(ctx context.Context, rules Rules, theirs cid.Cid, theirProo
 	if err := j.limit(ctx); err != nil {
 		return nil, err
 	}
-	return append(oneEach(j.changes), in.left()...), nil
+	return append(OneEach(j.changes), in.left()...), nil
 }
 
-// oneEach returns the changes with those of one slot made into one: what a rotation names may be
+// OneEach returns the changes with those of one slot made into one: what a rotation names may be
 // replaced at once by what was signed after it.
-func oneEach(changes []Change) []Change {
+func OneEach(changes []Change) []Change {
 	last := map[reference.Slot]int{}
 	var all []Change
 	for _, c := range changes {
@@ -82,14 +82,14 @@ func (refusing) Put(context.Context, store.Block) error { return errors.New("une
 func (s *State) Offer(ctx context.Context, rules Rules, r *reference.Reference) ([]Change, error) {
 	j := s.newJoiner(rules)
 	err := j.offer(ctx, r, nil)
-	return j.changes, err
+	return OneEach(j.changes), err
 }
 
 // OfferFork joins a fork that somebody reports into s. The proof is checked.
 func (s *State) OfferFork(ctx context.Context, rules Rules, proof *Proof) ([]Change, error) {
 	j := s.newJoiner(rules)
 	err := j.offerFork(ctx, proof)
-	return j.changes, err
+	return OneEach(j.changes), err
 }
 
 // A joiner joins into a state and collects what changed.
