@@ -276,13 +276,3 @@ func (p *actor) offerUnlessHeld(r *signedRef) ([]state.Change, error) {
 	}
 	return p.offer(r.ref)
 }
-
-// drafts reports whether there is a draft for a slot.
-func (p *actor) drafts(slot reference.Slot) bool {
-	found := false
-	p.must(p.root.Drafts(p.ctx, func(d *tree.Draft) error {
-		found = found || d.Slot() == slot
-		return nil
-	}))
-	return found
-}
