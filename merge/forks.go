@@ -2,16 +2,10 @@ package merge
 
 import (
 	"context"
-	"errors"
 
-	"archivecache/exchange"
 	"archivecache/repo"
-	"archivecache/store"
-	"archivecache/tree/merkle"
 	"archivecache/tree/reference"
 	"archivecache/tree/state"
-
-	"github.com/ipfs/go-cid"
 )
 
 // recordFork records the fork of a slot.
@@ -31,29 +25,31 @@ func (m *merger) recordFork(ctx context.Context, change *state.Change) error {
 // nodeForks records the forks of nodes that the author of the node has proofs of: no reference in
 // the state shows those.
 func (m *merger) nodeForks(ctx context.Context) error {
-	proofs := m.report.Node.Proofs.Target()
-	if !proofs.Defined() {
+	if m.report.Node.Proofs == nil {
 		return nil
 	}
-	err := m.present(ctx, proofs, cid.Undef, exchange.Scope{MetadataOnly: true})
-	if err == nil {
-		err = state.OpenProofs(m.tx.Blocks, proofs).Each(ctx, func(slot reference.Slot, proof *state.Proof) error {
-			return m.nodeFork(ctx, slot, proof)
-		})
+	proofs := state.OpenProofs(m.tx.Blocks, m.report.Node.Proofs.Target())
+	for author := range m.authors.All() {
+		slot := reference.NodeSlot(author)
+		proof, err := proofs.Get(ctx, slot)
+		if err == nil {
+			err = proof.Verify(ctx, m.tx.Blocks)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			continue // whoever does not say it well has not said it
+		}
+		if err := m.nodeFork(ctx, slot, proof); err != nil {
+			return err
+		}
 	}
-	if errors.Is(err, state.ErrNoProof) || errors.Is(err, merkle.ErrMalformed) || errors.Is(err, store.ErrNotFound) {
-		return nil // whoever does not say it well has not said it
-	}
-	return err
+	return nil
 }
 
+// nodeFork records a fork of nodes that is proven.
 func (m *merger) nodeFork(ctx context.Context, slot reference.Slot, proof *state.Proof) error {
-	if slot != reference.NodeSlot(slot.Author) || !m.authors.Accepts(slot.Author) {
-		return nil
-	}
-	if err := proof.Verify(ctx, m.tx.Blocks); err != nil {
-		return err
-	}
 	isNew, err := m.tx.RecordFork(ctx, proof)
 	if err == nil && isNew {
 		m.report.Changes = append(m.report.Changes, state.Change{

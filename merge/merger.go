@@ -96,11 +96,9 @@ func (m *merger) accept(ctx context.Context) (changed bool, err error) {
 // adopt takes over what the author of the node has seen of ours.
 func (m *merger) adopt(ctx context.Context, whole bool) error {
 	complete := func(now, old cid.Cid) error { return m.present(ctx, now, old, exchange.Scope{}) }
-	err := m.tx.Adopt(ctx, m.report.Node, whole, complete)
-	if errors.Is(err, repo.ErrForked) {
-		m.report.Own, err = err, nil
-	}
-	return err
+	// What somebody says of one's own nodes keeps nothing else from being merged.
+	m.report.Own = m.tx.Adopt(ctx, m.report.Node, whole, complete)
+	return ctx.Err()
 }
 
 // history checks and keeps the history of the node.

@@ -25,8 +25,8 @@ import (
 func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Change) error {
 	switch change.Outcome {
 	case state.New, state.Newer:
-	case state.Incomplete:
-		return m.remember(ctx, change)
+	case state.Incomplete, state.RefusedForm:
+		return errors.Join(m.remember(ctx, change), m.recordRotation(ctx, change))
 	case state.Forked:
 		return m.recordFork(ctx, change)
 	case state.Revoked:
@@ -82,6 +82,23 @@ func (m *merger) counts(ctx context.Context, root *tree.Root, old, offered *refe
 	}
 	last, err := rotation.LastOf(ctx, m.tx.Blocks, old.Slot())
 	return err == nil && last != nil && bytes.Equal(last.Signature, old.Signature)
+}
+
+// recordRotation records a rotation that is signed, and that cannot be put into effect, as what it
+// names is missing or malformed: another one of the same key is a fork all the same, whichever came
+// first.
+func (m *merger) recordRotation(ctx context.Context, change *state.Change) error {
+	rotation := change.Offered
+	if rotation == nil || rotation.Policy != reference.RotationPolicy || rotation.VerifyWith(ctx, m.tx.Blocks) != nil {
+		return nil
+	}
+	mark, err := m.tx.Mark(ctx, change.Slot)
+	if err != nil || !rotation.After(mark.Reference) {
+		return err
+	}
+	mark.Reference = rotation
+	m.tx.SetMark(change.Slot, mark)
+	return m.keepRotation(ctx, rotation)
 }
 
 // keepRotation keeps a rotation as the block that later references link to.

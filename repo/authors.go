@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,6 +44,13 @@ func (a Authors) Accepts(author cid.Cid) bool {
 	_, own := a.Own[author]
 	_, indirect := a.Indirect[author]
 	return own || indirect || a.Friends[author]
+}
+
+// All returns everybody who is accepted, in the order of their ids.
+func (a Authors) All() iter.Seq[cid.Cid] {
+	ids := slices.Concat(slices.Collect(maps.Keys(a.Own)), slices.Collect(maps.Keys(a.Friends)), slices.Collect(maps.Keys(a.Indirect)))
+	slices.SortFunc(ids, func(x, y cid.Cid) int { return strings.Compare(x.KeyString(), y.KeyString()) })
+	return slices.Values(slices.Compact(ids))
 }
 
 // lost reports whether a accepts somebody whom later does not accept.

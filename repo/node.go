@@ -174,6 +174,13 @@ func (tx *Tx) AddNode(ctx context.Context, node *reference.Reference) (p path.Pa
 	if err := node.VerifyWith(ctx, tx.Blocks); err != nil {
 		return p, false, err
 	}
+	mark, err := tx.Mark(ctx, node.Slot())
+	if err != nil {
+		return p, false, err
+	}
+	if err := tx.checkRotations(ctx, node, mark); err != nil {
+		return p, false, err
+	}
 	if err := tx.checkEpoch(ctx, node); err != nil {
 		return p, false, err
 	}

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -12,9 +11,6 @@ import (
 
 // forked records that two nodes do not continue each other: no other node of that epoch is taken.
 func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark Mark) error {
-	if !known.Rotation.Target().Equals(node.Rotation.Target()) {
-		return tx.forkedIdentity(ctx, known, node)
-	}
 	mark.Proof = state.NewProof(known, node)
 	if err := mark.Proof.Gather(ctx, tx.Blocks); err != nil {
 		return err
@@ -24,35 +20,68 @@ func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark
 	return Keep(fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence))
 }
 
-// forkedIdentity records that two nodes are signed by two rotations of one key, which the nodes have
-// brought along: nothing of their author counts any more.
-func (tx *Tx) forkedIdentity(ctx context.Context, known, node *reference.Reference) error {
-	blocks := store.NewOverlay(tx.Blocks)
-	for _, b := range append(known.RotationBlocks(), node.RotationBlocks()...) {
-		if err := blocks.Put(ctx, b); err != nil {
-			return err
+// checkRotations checks that the rotations which node brings along are those that are known of its
+// author. If not, the identity is forked, which is recorded: nothing of that author counts any more.
+func (tx *Tx) checkRotations(ctx context.Context, node *reference.Reference, mark Mark) error {
+	if node.Epoch == 0 {
+		return nil
+	}
+	shown, err := lastRotation(node)
+	if err != nil {
+		return err
+	}
+	rotation, err := tx.Mark(ctx, reference.RotationSlot(node.Owner.Cid))
+	if err != nil {
+		return err
+	}
+	for _, known := range []*reference.Reference{mark.Reference, mark.Pending} {
+		if known != nil && known.Epoch > 0 {
+			last, err := lastRotation(known)
+			if err == nil {
+				err = tx.compareRotations(ctx, last, shown, known, node)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
-	i := 0
-	for bytes.Equal(known.Rotations[i], node.Rotations[i]) { // they differ in the last one at least
-		i++
+	if rotation.Reference == nil {
+		return nil
 	}
-	a, err := reference.Decode(known.Rotations[i])
-	if err != nil {
+	return tx.compareRotations(ctx, rotation.Reference, shown, node)
+}
+
+// lastRotation returns the rotation by which a node is signed.
+func lastRotation(node *reference.Reference) (*reference.Reference, error) {
+	return reference.Decode(node.Rotations[len(node.Rotations)-1])
+}
+
+// compareRotations records a fork if two rotations do not continue each other; nodes bring along
+// what they continue.
+func (tx *Tx) compareRotations(ctx context.Context, known, shown *reference.Reference, nodes ...*reference.Reference) error {
+	blocks := store.NewOverlay(tx.Blocks)
+	for _, node := range nodes {
+		for _, b := range node.RotationBlocks() {
+			if err := blocks.Put(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+	order, err := reference.Compare(ctx, blocks, known, shown)
+	switch {
+	case order == reference.Incomplete:
+		return ctx.Err() // the merge will tell
+	case err != nil || order != reference.Forked:
 		return err
 	}
-	b, err := reference.Decode(node.Rotations[i])
-	if err != nil {
-		return err
-	}
-	proof := state.NewProof(a, b)
+	proof := state.NewProof(known, shown)
 	if err := proof.Gather(ctx, blocks); err != nil {
 		return err
 	}
 	if _, err := tx.ImportProof(ctx, proof); err != nil {
 		return err
 	}
-	return Keep(fmt.Errorf("%w: %w: of epoch %d", ErrForked, state.ErrIdentityForked, node.Epoch))
+	return Keep(fmt.Errorf("%s: %w", known.Owner, state.ErrIdentityForked))
 }
 
 // RecordFork records the fork of an author's nodes that proof, which is verified, shows. It reports

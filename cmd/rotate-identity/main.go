@@ -34,6 +34,10 @@ thief was at work: log lists the entries. If the identity has published from
 elsewhere and that is not merged here, merge it first, or give -drop if it was
 not you.
 
+Destroy backups of keys that were replaced: whoever has two keys that follow
+each other, however old, can rotate once more from the first of them, and that
+ends the identity for everybody.
+
 If the next key was kept elsewhere (new-identity -next), name its file with
 -next; it is not changed, and not needed any more then. The key after that is
 kept in the folder keys, or with -next-out in a new FILE and nowhere else.
@@ -77,8 +81,8 @@ func run(ctx context.Context, env *local.Env) error {
 	})
 }
 
-// rotate prepares the keys, so that they serve before and after, commits, and takes the old key
-// away. Killed in between it can be done again.
+// rotate tries the rotation, keeps the keys so that they serve before and after, commits, and takes
+// the old key away. Killed in between it can be done again. What is refused has changed no file.
 func rotate(ctx context.Context, env *local.Env, r *repo.Repo, id cid.Cid, p path.Path, o options) error {
 	ask := identity.Once(func(identity.ID) ([]byte, error) { return o.words.Ask("the key of " + id.String()) })
 	chain, err := r.Chain(ctx, id)
@@ -86,20 +90,26 @@ func rotate(ctx context.Context, env *local.Env, r *repo.Repo, id cid.Cid, p pat
 		return err
 	}
 	epoch := chain.Epoch()
-	secret, err := prepare(r.Keys(), id, ask, epoch, o)
+	secret, err := assemble(r.Keys(), id, ask, epoch, o)
 	if err != nil {
 		return err
 	}
 	var done repo.Rotated
 	var published repo.Publication
-	err = r.Update(ctx, env.Name, func(ctx context.Context, tx *repo.Tx) error {
+	commit := func(ctx context.Context, tx *repo.Tx) error {
 		if done, err = tx.Rotate(ctx, secret, o.how); err != nil {
 			return err
 		}
 		published, err = tx.Publish(ctx, secret, p, nil)
 		return err
-	})
-	if err != nil {
+	}
+	if err := try(ctx, r, commit); err != nil {
+		return explain(err)
+	}
+	if err := keep(r.Keys(), secret, ask, epoch, o); err != nil {
+		return err
+	}
+	if err := r.Update(ctx, env.Name, commit); err != nil {
 		return explain(err)
 	}
 	_, err = r.Keys().Update(id, ask, func(s *identity.Secret) (*identity.Secret, error) { return s.From(epoch + 1), nil })
@@ -110,69 +120,79 @@ func rotate(ctx context.Context, env *local.Env, r *repo.Repo, id cid.Cid, p pat
 	return nil
 }
 
-// prepare returns the secret with the next key and the one after, which are in the key folder, or
-// in the file for it, when it returns.
-func prepare(keys *identity.Keyring, id cid.Cid, ask identity.Ask, epoch uint64, o options) (*identity.Secret, error) {
-	var away *identity.Secret
-	if o.next != "" {
-		var err error
-		if away, err = readKeys(o.next, o.words); err != nil {
-			return nil, err
+// errTried ends a commit that is not to be made.
+var errTried = errors.New("tried")
+
+// try does what a commit does, and does not make it.
+func try(ctx context.Context, r *repo.Repo, commit func(context.Context, *repo.Tx) error) error {
+	err := r.Update(ctx, "", func(ctx context.Context, tx *repo.Tx) error {
+		if err := commit(ctx, tx); err != nil {
+			return err
 		}
-	}
-	var all *identity.Secret
-	_, err := keys.Update(id, ask, func(s *identity.Secret) (kept *identity.Secret, err error) {
-		if all, err = grow(s, away, epoch, o); err != nil {
-			return nil, err
-		}
-		kept = all
-		if o.nextOut != "" {
-			kept, _ = all.Split(epoch + 2)
-		}
-		return kept, nil
+		return errTried
 	})
-	return all, err
+	if errors.Is(err, errTried) {
+		return nil
+	}
+	return err
 }
 
-// grow returns s with the next key, and the one after.
-func grow(s, away *identity.Secret, epoch uint64, o options) (*identity.Secret, error) {
-	var err error
-	if away != nil {
+// assemble returns the secret with the next key, which may be in a file of its own, and the one
+// after, which is new unless a rotation before was killed.
+func assemble(keys *identity.Keyring, id cid.Cid, ask identity.Ask, epoch uint64, o options) (*identity.Secret, error) {
+	s, err := keys.Load(id, ask)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{o.next}
+	if _, err := os.Lstat(o.nextOut); o.nextOut != "" && !errors.Is(err, fs.ErrNotExist) {
+		files = append(files, o.nextOut)
+	}
+	for _, name := range files {
+		if name == "" {
+			continue
+		}
+		away, err := readKeys(name, o.words)
+		if err != nil {
+			return nil, err
+		}
 		if s, err = s.With(away); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.next, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if _, err := s.At(epoch + 1); err != nil {
 		return nil, err
 	}
-	if o.nextOut != "" {
-		return growInto(s, epoch, o)
-	}
 	if _, err := s.At(epoch + 2); err == nil {
-		return s, nil // a rotation before was killed
+		return s, nil
 	}
 	return s.Grow()
 }
 
-// growInto is grow with the last key in a file of its own.
-func growInto(s *identity.Secret, epoch uint64, o options) (*identity.Secret, error) {
-	if _, err := os.Lstat(o.nextOut); !errors.Is(err, fs.ErrNotExist) {
-		before, err := readKeys(o.nextOut, o.words) // of a rotation that was killed
-		if err != nil {
-			return nil, err
+// keep keeps the keys of the secret in the key folder, but the last one in the file for it, if
+// there is to be one.
+func keep(keys *identity.Keyring, secret *identity.Secret, ask identity.Ask, epoch uint64, o options) error {
+	if o.nextOut != "" {
+		without, last := secret.Split(epoch + 2)
+		if err := writeLast(o, last); err != nil {
+			return err
 		}
-		if s, err = s.With(before); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.nextOut, err)
-		}
-		_, err = before.At(epoch + 2)
-		return s, err
+		secret = without
 	}
-	s, err := s.Grow()
-	if err != nil {
-		return nil, err
+	_, err := keys.Update(secret.ID(), ask, func(s *identity.Secret) (*identity.Secret, error) { return s.With(secret) })
+	return err
+}
+
+// writeLast writes the file with the last key, unless a rotation that was killed has.
+func writeLast(o options, last *identity.Secret) error {
+	err := identity.WriteFile(o.nextOut, last, nil)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	_, last := s.Split(epoch + 2)
-	return s, identity.WriteFile(o.nextOut, last, nil)
+	if before, readErr := readKeys(o.nextOut, o.words); readErr != nil || !before.Has(last) {
+		return err
+	}
+	return nil
 }
 
 func readKeys(name string, words *passphrase.Source) (*identity.Secret, error) {

@@ -136,4 +136,10 @@ func changeFlags(env *local.Env) func() func(*repo.Trust) {
 	}
 }
 
-func parseNumber(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) }
+func parseNumber(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q: not a number that can be a quota", text)
+	}
+	return n, nil
+}

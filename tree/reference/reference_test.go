@@ -395,3 +395,26 @@ func FuzzFromJSON(f *testing.F) {
 		}
 	})
 }
+
+// TestRotationsOfANode shows nodes whose rotations are not the chain that leads to their key.
+func TestRotationsOfANode(t *testing.T) {
+	blocks := store.NewOverlay(store.NewMemory())
+	if err := blocks.Put(t.Context(), treetest.NewSigner(1).Document.Block()); err != nil {
+		t.Fatal(err)
+	}
+	node := samples(t)["node-2"]
+	if err := node.VerifyWith(t.Context(), blocks); err != nil {
+		t.Fatal(err)
+	}
+	first, second := node.Rotations[0], node.Rotations[1]
+	for why, rotations := range map[string][][]byte{
+		"the wrong order": {second, first}, "one twice": {second, second}, "the first twice": {first, first},
+		"junk": {[]byte("junk"), second}, "one": {second}, "one too many": {first, first, second},
+	} {
+		bad := *node
+		bad.Rotations = rotations
+		if err := bad.VerifyWith(t.Context(), blocks); !errors.Is(err, reference.ErrMalformed) && !errors.Is(err, dagcbor.ErrMalformed) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+}

@@ -71,17 +71,27 @@ func (r *Reference) RotationBlocks() []store.Block {
 	return blocks
 }
 
-// withRotations returns blocks with the rotations that r brings along.
+// withRotations returns blocks with the rotations that r brings along, which have to be all of them,
+// the oldest first.
 func (r *Reference) withRotations(blocks store.Getter) (store.Getter, error) {
 	if len(r.Rotations) == 0 {
 		return blocks, nil
 	}
 	with := carried{blocks, map[cid.Cid][]byte{}}
-	for _, b := range r.RotationBlocks() {
+	before := cid.Undef
+	for i, b := range r.RotationBlocks() {
+		rotation, err := Decode(b.Data)
+		if err != nil {
+			return nil, fmt.Errorf(".rotations: %w", err)
+		}
+		if rotation.Policy != RotationPolicy || rotation.Epoch != uint64(i) || !rotation.Rotation.Target().Equals(before) {
+			return nil, fmt.Errorf("%w: .rotations is not the chain of the rotations", ErrMalformed)
+		}
 		with.data[b.Cid] = b.Data
+		before = b.Cid
 	}
-	if _, ok := with.data[r.Rotation.Target()]; !ok {
-		return nil, fmt.Errorf("%w: .rotations lacks the one in .rotation", ErrMalformed)
+	if !r.Rotation.Target().Equals(before) {
+		return nil, fmt.Errorf("%w: .rotations does not end with the one in .rotation", ErrMalformed)
 	}
 	return with, nil
 }

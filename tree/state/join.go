@@ -96,13 +96,16 @@ func (s *State) OfferFork(ctx context.Context, rules Rules, proof *Proof) ([]Cha
 type joiner struct {
 	*State
 	rules    Rules
+	carried  *store.Overlay // rules.Blocks, with what states and proofs have inline
 	verifier *reference.Verifier
 	changes  []Change
 	fresh    map[cid.Cid]bool // authors with slots that were empty
 }
 
 func (s *State) newJoiner(rules Rules) *joiner {
-	return &joiner{State: s, rules: rules, verifier: reference.NewVerifier(rules.Blocks), fresh: map[cid.Cid]bool{}}
+	carried := store.NewOverlay(rules.Blocks)
+	rules.Blocks = carried
+	return &joiner{State: s, rules: rules, carried: carried, verifier: reference.NewVerifier(carried), fresh: map[cid.Cid]bool{}}
 }
 
 // add reports a change.
@@ -142,7 +145,7 @@ func (j *joiner) offerDecoded(ctx context.Context, o *offered, proofs Proofs) er
 	case o.value.Fork == nil:
 		return j.offer(ctx, o.value.Reference, o)
 	}
-	proof, err := proofs.get(ctx, o.slot)
+	proof, err := proofs.Get(ctx, o.slot)
 	if err != nil {
 		j.add(change.refused(RefusedProof, err))
 		return nil
@@ -308,6 +311,11 @@ func (j *joiner) offerFork(ctx context.Context, proof *Proof) error {
 	if held.Fork != nil && held.Fork.Epoch >= forkOf(proof.A).Epoch {
 		j.add(change.with(Same, nil))
 		return nil
+	}
+	for _, data := range proof.Blocks {
+		if err := j.carried.Put(ctx, store.NewBlock(cid.DagCBOR, data)); err != nil {
+			return err
+		}
 	}
 	if err := proof.Verify(ctx, j.rules.Blocks); err != nil {
 		j.add(change.refused(RefusedProof, err))

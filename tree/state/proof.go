@@ -39,7 +39,7 @@ type proofDoc struct {
 
 // Bounds of the blocks of a proof.
 const (
-	MaxProofBlocks = 64
+	MaxProofBlocks = reference.MaxRotations + 64
 	MaxProofBytes  = 1 << 20
 )
 
@@ -66,11 +66,15 @@ func (p *Proof) Gather(ctx context.Context, blocks store.Getter) error {
 	if err := p.Verify(ctx, r); err != nil {
 		return err
 	}
-	p.Blocks = nil
+	with := &Proof{A: p.A, B: p.B}
 	for _, data := range slices.Sorted(maps.Keys(r.read)) {
-		p.Blocks = append(p.Blocks, []byte(data))
+		with.Blocks = append(with.Blocks, []byte(data))
 	}
-	return p.checkBlocks()
+	if err := with.checkBlocks(); err != nil {
+		return err
+	}
+	p.Blocks = with.Blocks
+	return nil
 }
 
 func (p *Proof) checkBlocks() error {
@@ -154,7 +158,7 @@ func OpenProofs(blocks store.Getter, root cid.Cid) Proofs {
 }
 
 // Get returns the proof for slot; [ErrNoProof] if there is none.
-func (p Proofs) get(ctx context.Context, slot reference.Slot) (*Proof, error) {
+func (p Proofs) Get(ctx context.Context, slot reference.Slot) (*Proof, error) {
 	data, ok, err := p.m.Get(ctx, slot.Key())
 	if err != nil {
 		return nil, err
@@ -163,28 +167,6 @@ func (p Proofs) get(ctx context.Context, slot reference.Slot) (*Proof, error) {
 		return nil, ErrNoProof
 	}
 	return DecodeProof(slot, data)
-}
-
-// MaxProofs is how many proofs Each reads: a node may say that it has any number.
-const MaxProofs = 10_000
-
-// Each calls fn for every proof, of which it has checked the form.
-func (p Proofs) Each(ctx context.Context, fn func(reference.Slot, *Proof) error) error {
-	n := 0
-	return p.m.Each(ctx, func(key []byte, data dagcbor.Raw) error {
-		slot, err := reference.ParseSlot(key)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrNoProof, err)
-		}
-		if n++; n > MaxProofs {
-			return fmt.Errorf("%w: more than %d proofs", ErrNoProof, MaxProofs)
-		}
-		proof, err := DecodeProof(slot, data)
-		if err != nil {
-			return err
-		}
-		return fn(slot, proof)
-	})
 }
 
 // DecodeProof reads a proof for slot. It checks the form only.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"archivecache/dagcbor"
+	"archivecache/store"
 	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
@@ -39,7 +40,11 @@ func epochAfter(rotation *reference.Reference) uint64 {
 // that nothing is left to do.
 func (j *joiner) byRotation(ctx context.Context, change Change) (decided bool, err error) {
 	r := change.Offered
-	if err := j.learn(ctx, r); err != nil {
+	switch err := j.learn(ctx, r); {
+	case errors.Is(err, store.ErrNotFound):
+		j.add(change.with(Incomplete, err))
+		return true, nil
+	case err != nil:
 		return false, err
 	}
 	rotation, err := j.Rotation(ctx, r.Owner.Cid)
@@ -146,6 +151,13 @@ func (j *joiner) rotate(ctx context.Context, change Change) error {
 		return nil
 	}
 	if err := j.set(ctx, change, Value{Reference: rotation}); err != nil {
+		return err
+	}
+	b, err := rotation.Block()
+	if err != nil {
+		return err
+	}
+	if err := j.carried.Put(ctx, b); err != nil { // later references link it
 		return err
 	}
 	slots, err := j.slotsOf(ctx, rotation.Owner.Cid)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"archivecache/dagcbor"
 	"archivecache/internal/treetest"
 	"archivecache/store"
 	"archivecache/tree/reference"
@@ -332,6 +333,76 @@ func TestLastComesLater(t *testing.T) {
 		}
 		if c := r.offerOnly(refs[0]); c.Outcome != state.Stale {
 			t.Errorf("the slot held %s, and an older one is offered in the end: %s", why, c.Outcome)
+		}
+	}
+}
+
+// TestRotationWithoutLast offers two rotations of one key, one of which names what cannot be read: it
+// is never put into effect, and whichever comes first, the two are a fork.
+func TestRotationWithoutLast(t *testing.T) {
+	ctx := t.Context()
+	blocks := store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	before := *owner
+	good, err := owner.Rotate(ctx, blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacking := *good
+	lacking.Last = dagcbor.LinkTo(store.Sum(cid.DagCBOR, []byte("nobody has it")))
+	if err := errors.Join(lacking.Sign(&before, before.Chain), lacking.SignNext(owner)); err != nil {
+		t.Fatal(err)
+	}
+	first, second := newReplica(t, blocks), newReplica(t, blocks)
+	if c := first.offer(&lacking); c[0].Outcome != state.Incomplete {
+		t.Errorf("what a rotation names is missing: %+v", c)
+	}
+	first.marks[good.Slot()] = state.Mark{Reference: &lacking} // as a merge remembers it
+	second.offer(good)
+	for order, c := range map[string][]state.Change{"the good one second": first.offer(good), "the good one first": second.offer(&lacking)} {
+		if c[0].Outcome != state.Forked {
+			t.Errorf("%s: %+v", order, c)
+		}
+	}
+	if !first.root.Equals(second.root) {
+		t.Error("the states differ")
+	}
+}
+
+// TestForkAfterManyRotations has the proof of a fork carry all rotations of its author.
+func TestForkAfterManyRotations(t *testing.T) {
+	ctx := t.Context()
+	blocks := store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	for range 100 {
+		if _, err := owner.Rotate(ctx, blocks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := newReplica(t, blocks)
+	for time := range uint64(2) {
+		ref, err := owner.Layer(ctx, blocks, treetest.Shared("root/forum"), nil, time)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := r.offer(ref)
+		if time == 0 {
+			continue
+		}
+		last := c[len(c)-1]
+		if last.Outcome != state.Forked {
+			t.Fatalf("%+v", last)
+		}
+		data, err := last.Proof.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := state.DecodeProof(last.Slot, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Verify(ctx, store.NewMemory()); err != nil {
+			t.Errorf("read again, with nothing else: %v", err)
 		}
 	}
 }

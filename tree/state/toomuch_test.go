@@ -1,7 +1,6 @@
 package state_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 
@@ -9,8 +8,6 @@ import (
 	"archivecache/store"
 	"archivecache/tree/reference"
 	"archivecache/tree/state"
-
-	"github.com/ipfs/go-cid"
 )
 
 // TestRotationNamesTooMany offers a rotation that names more directories than an author may have.
@@ -61,29 +58,5 @@ func TestTooManyRotations(t *testing.T) {
 	ref.Epoch++
 	if err := ref.Check(); err == nil {
 		t.Error("an epoch more is not refused")
-	}
-}
-
-// TestTooManyProofs reads a map with more proofs than are looked at.
-func TestTooManyProofs(t *testing.T) {
-	blocks := store.NewOverlay(store.NewMemory())
-	owner := treetest.NewSigner(1)
-	proofs := state.OpenProofs(blocks, cid.Undef)
-	for i := range state.MaxProofs + 1 {
-		ref, err := owner.Layer(t.Context(), blocks, treetest.Shared(fmt.Sprint("root/", i)), nil, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := proofs.Add(t.Context(), state.NewProof(ref, ref)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	n := 0
-	err := proofs.Each(t.Context(), func(reference.Slot, *state.Proof) error {
-		n++
-		return nil
-	})
-	if !errors.Is(err, state.ErrNoProof) || n != state.MaxProofs {
-		t.Errorf("%d proofs, and then %v", n, err)
 	}
 }
