@@ -223,7 +223,7 @@ func report(env *local.Env, done repo.Rotated, published repo.Publication) {
 
 func explain(err error) error {
 	if errors.Is(err, repo.ErrElsewhere) {
-		return cli.WithHint(err, "merge it if it was you; if not, give -drop, and see -as-of")
+		return cli.WithHint(err, "if it was not you who published, give -drop here, and see -as-of")
 	}
 	return err
 }

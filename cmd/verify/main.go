@@ -16,8 +16,9 @@ const help = `usage: verify [-repo DIR] PATH
 
 Verify checks what stands at PATH and prints OK, or FAIL and the reason, with
 exit status 0 or 1. Of an identity it checks the document; of a node the
-signature, that its author is accepted, and the history as far as it is here; of
-a directory below root every reference in it; of root all of that, and that its
+signature, that its author is accepted, and the history as far as it is here,
+but not that the view in it follows: no merge takes that from anybody; of a
+directory below root every reference in it; of root all of that, and that its
 view is the one that follows from the references. A directory that nobody has
 signed yet fails by itself; drafts over what is signed, and in root, are only
 told of. On standard error it says whose each directory is, and the sequence.
