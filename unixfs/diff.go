@@ -68,18 +68,10 @@ func (d *differ) opened(old, updated *Dir) error {
 	if old.Sharded() && updated.Sharded() {
 		return d.shards(old.root, updated.root)
 	}
-	newLinks, err := updated.links(d.ctx, 0)
-	if err != nil {
-		return err
-	}
 	if d.onlyNew && !updated.Sharded() {
-		return d.names(old, newLinks)
+		return d.names(old, updated.root.node.Links)
 	}
-	oldLinks, err := old.links(d.ctx, 0)
-	if err != nil {
-		return err
-	}
-	return d.lists(oldLinks, newLinks)
+	return d.compare(old.entries(), updated.entries())
 }
 
 // names looks up what stands under the names of updated in old.
@@ -130,6 +122,51 @@ func (d *differ) report(old, updated *Link) error {
 	return d.fault
 }
 
+// entries are those of a directory, or in one slot of a shard: links that are ordered by name, or
+// what is in a shard, which can be far more than memory should hold.
+type entries struct {
+	links []Link
+	shard *shardRef
+}
+
+func (d *Dir) entries() entries {
+	if d.Sharded() {
+		return entries{shard: &d.root}
+	}
+	return entries{links: d.root.node.Links}
+}
+
+// compare reports how entries differ that are not in a shard on both sides.
+func (d *differ) compare(old, updated entries) error {
+	switch {
+	case old.shard != nil:
+		return d.stream(*old.shard, updated.links, d.changed)
+	case updated.shard != nil:
+		return d.stream(*updated.shard, old.links, func(u, o *Link) error { return d.changed(o, u) })
+	}
+	return d.lists(old.links, updated.links)
+}
+
+// stream calls fn with each entry of a shard and what links have under its name, and then with
+// those of links that are not in the shard.
+func (d *differ) stream(shard shardRef, links []Link, fn func(in, link *Link) error) error {
+	met := make([]bool, len(links))
+	err := shard.each(d.ctx, d.get, func(in Link) error {
+		i, ok := searchLinks(links, in.Name)
+		if !ok {
+			return fn(&in, nil)
+		}
+		met[i] = true
+		return fn(&in, &links[i])
+	})
+	for i := range links {
+		if err == nil && !met[i] {
+			err = fn(nil, &links[i])
+		}
+	}
+	return err
+}
+
 // lists compares entries that are ordered by name.
 func (d *differ) lists(old, updated []Link) error {
 	for len(old) > 0 || len(updated) > 0 {
@@ -146,14 +183,19 @@ func (d *differ) lists(old, updated []Link) error {
 		if u != nil {
 			updated = updated[1:]
 		}
-		if o != nil && u != nil && *o == *u || u == nil && d.onlyNew {
-			continue
-		}
-		if err := d.report(o, u); err != nil {
+		if err := d.changed(o, u); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// changed reports what became of one entry, unless that does not count.
+func (d *differ) changed(old, updated *Link) error {
+	if old != nil && updated != nil && *old == *updated || updated == nil && d.onlyNew {
+		return nil
+	}
+	return d.report(old, updated)
 }
 
 // shards compares two shards that stand in the same place.
@@ -193,15 +235,15 @@ func (d *differ) slots(old, updated shardRef, l, r *Link) error {
 			return d.children(old, updated, l, r)
 		}
 	}
-	oldLinks, err := d.below(old, l)
+	before, err := d.below(old, l)
 	if err != nil {
 		return err
 	}
-	newLinks, err := d.below(updated, r)
+	after, err := d.below(updated, r)
 	if err != nil {
 		return err
 	}
-	return d.lists(oldLinks, newLinks)
+	return d.compare(before, after)
 }
 
 func (d *differ) children(old, updated shardRef, l, r *Link) error {
@@ -219,23 +261,14 @@ func (d *differ) children(old, updated shardRef, l, r *Link) error {
 	return d.shards(a, b)
 }
 
-// below returns the entries in one slot, ordered by name.
-func (d *differ) below(s shardRef, l *Link) ([]Link, error) {
+// below returns what is in one slot of a shard.
+func (d *differ) below(s shardRef, l *Link) (entries, error) {
 	if l == nil {
-		return nil, nil
+		return entries{}, nil
 	}
 	if !isShardLink(l) {
-		return []Link{{Name: l.Name[2:], Tsize: l.Tsize, cid: l.cid}}, nil
+		return entries{links: []Link{{Name: l.Name[2:], Tsize: l.Tsize, cid: l.cid}}}, nil
 	}
 	child, err := s.readChild(d.ctx, d.get, l)
-	if err != nil {
-		return nil, err
-	}
-	var links []Link
-	err = child.each(d.ctx, d.get, func(l Link) error {
-		links = append(links, l)
-		return nil
-	})
-	sortLinks(links)
-	return links, err
+	return entries{shard: &child}, err
 }

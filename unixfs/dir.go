@@ -147,22 +147,6 @@ func (d *Dir) each(ctx context.Context, fn func(Link) error) error {
 // List returns all entries in the order of the bytes of their names. A directory with more than
 // limit entries is an error; 0 is no limit.
 func (d *Dir) List(ctx context.Context, limit int) ([]Entry, error) {
-	links, err := d.links(ctx, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list directory %s: %w", d.cid, err)
-	}
-	entries := make([]Entry, len(links))
-	for i, l := range links {
-		entries[i] = entryOf(l)
-	}
-	return entries, nil
-}
-
-// links returns all entries in the order of names. They are not the caller's to change.
-func (d *Dir) links(ctx context.Context, limit int) ([]Link, error) {
-	if all := d.root.node.Links; !d.Sharded() && (limit == 0 || len(all) <= limit) {
-		return all, nil
-	}
 	var links []Link
 	err := d.each(ctx, func(l Link) error {
 		if limit > 0 && len(links) == limit {
@@ -172,12 +156,16 @@ func (d *Dir) links(ctx context.Context, limit int) ([]Link, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list directory %s: %w", d.cid, err)
 	}
 	if d.Sharded() {
 		sortLinks(links)
 	}
-	return links, nil
+	entries := make([]Entry, len(links))
+	for i, l := range links {
+		entries[i] = entryOf(l)
+	}
+	return entries, nil
 }
 
 func sortLinks(links []Link) {
