@@ -195,9 +195,4 @@ func (p *actor) claimPlace() {
 	p.must(ref.Continue(p.ctx, p.blocks, parent))
 	p.must(ref.Sign(p, p.Signer.Chain))
 	p.record([]*reference.Reference{ref}, map[reference.Slot]*reference.Reference{slot: parent})
-	if parent != nil {
-		for _, c := range p.list(parent.Content.Target()) {
-			p.gone[lawFile{slot.Directory, "", c}] = true
-		}
-	}
 }

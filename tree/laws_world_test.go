@@ -234,6 +234,22 @@ func (p *actor) record(refs []*reference.Reference, parents map[reference.Slot]*
 			p.ledger[slot] = append(p.ledger[slot], signed)
 		}
 		p.marks[slot] = state.Mark{Reference: ref}
+		if p == p.schedule.cheat {
+			p.overwritten(ref, parents[slot])
+		}
+	}
+}
+
+// overwritten notes what a cheat has removed by signing on top of what is not in the root at all.
+func (p *actor) overwritten(ref, parent *reference.Reference) {
+	if parent == nil || ref.Policy != reference.OwnedPolicy {
+		return
+	}
+	kept := p.list(ref.Content.Target())
+	for at, c := range p.list(parent.Content.Target()) {
+		if kept[at] != c {
+			p.gone[lawFile{ref.Slot().Directory, parentOf(at), c}] = true
+		}
 	}
 }
 

@@ -64,9 +64,9 @@ func (r *Root) signDraft(ctx context.Context, s reference.Signer, chain referenc
 	if err := r.checkDraft(ctx, d, held.Reference); err != nil {
 		return nil, err
 	}
-	previous := known.Reference
-	if previous == nil || previous.Epoch < chain.Epoch() || held.Reference.After(previous) {
-		previous = held.Reference // also where a rotation has named an older one than is known
+	previous, err := r.previous(ctx, slot, chain, held.Reference, known.Reference)
+	if err != nil {
+		return nil, err
 	}
 	ref := &reference.Reference{
 		Policy: d.Directory.Policy, Directory: &d.Directory, Path: d.Path,
@@ -83,6 +83,24 @@ func (r *Root) signDraft(ctx context.Context, s reference.Signer, chain referenc
 	}
 	r.touch(&d.Directory)
 	return ref, r.drafts.Delete(ctx, slot.Key())
+}
+
+// previous returns what a new reference in a slot continues: the newest one signed with the key of
+// now that is held or known, else what the rotation names. Less than that may be held, if the
+// content of what it names was missing in a merge.
+func (r *Root) previous(ctx context.Context, slot reference.Slot, chain reference.Chain, held, known *reference.Reference) (*reference.Reference, error) {
+	if known == nil || known.Epoch < chain.Epoch() || held.After(known) {
+		known = held
+	}
+	rotation := chain.Rotation()
+	if rotation == nil || known != nil && known.Epoch == chain.Epoch() {
+		return known, nil
+	}
+	last, err := rotation.LastOf(ctx, r.blocks, slot)
+	if err != nil || last == nil {
+		return known, err
+	}
+	return last.Reference, nil
 }
 
 // WithoutDrafts returns the root as it is published: r, or what r would be without its drafts.

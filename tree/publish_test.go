@@ -36,6 +36,34 @@ func TestUndoNeverForks(t *testing.T) {
 	b.shows("own/f=3")
 }
 
+// TestSignWithoutWhatTheRotationNames signs with a new key where what the rotation names is not
+// in the root, as when its content was missing in a merge after an undo.
+func TestSignWithoutWhatTheRotationNames(t *testing.T) {
+	people := newPeople(t, 2)
+	a, b := people[0], people[1]
+	a.must(a.put("root/forum/f", "1"))
+	last := a.sign()
+	b.merge(a)
+	rotation, err := a.Signer.Rotate(t.Context(), a.blocks, last...)
+	a.must(err)
+	rules := state.Rules{Accepts: func(cid.Cid) bool { return true }, Mark: a.mark, Blocks: a.blocks}
+	_, err = tree.Offer(t.Context(), a.root, rules, rotation)
+	a.must(err)
+	a.must(a.root.TakeBack(t.Context(), last[0].Slot(), nil))
+	a.commit()
+	a.must(a.put("root/forum/f", "3"))
+	refs := a.sign()
+	if len(refs) != 1 || refs[0].Epoch != 1 {
+		t.Fatalf("signed %+v, want one of epoch 1", refs)
+	}
+	for _, c := range b.merge(a) {
+		if !c.Outcome.Changes() {
+			t.Errorf("merged as %+v", c)
+		}
+	}
+	b.shows("forum/f=3")
+}
+
 // TestFork merges two histories of one identity: the directory is shown without content,
 // everywhere, and the third person believes it by the proof.
 func TestFork(t *testing.T) {
