@@ -33,12 +33,13 @@ type forger struct {
 //
 //	forge WHO [FIELD=VALUE]...
 //
-// It publishes a node of WHO whose state has a forged reference. That begins as the one that AUTHOR
-// has signed for PATH, as the repository FROM holds it (from=, author=, path=), or with
-// policy=POLICY as a new one. Then new-path=, owner=, policy=, sequence=, epoch= and text= (of a file that
-// replaces the content) change it; sign=REPO signs it as the person of REPO; and it is put into the
-// slot of what FROM holds at slot=PATH of slot-author=, or else into its own. view=NAME puts a file into the
-// view that no reference signs, and node-sequence= changes that of the node.
+// It publishes a node of WHO whose state has a forged reference. That begins as the one that
+// AUTHOR has signed for PATH, as the repository FROM holds it (from=, author=, path=), or with
+// policy=POLICY as a new one. Then new-path=, owner=, policy=, sequence=, epoch= and text= (of a
+// file that replaces the content) change it; sign=REPO signs it as the person of REPO; and it is
+// put into the slot of what FROM holds at slot=PATH of slot-author=, or else into its own.
+// view=NAME puts a file into the view that no reference signs, and node-sequence= changes that of
+// the node.
 func forge(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 1 {
 		ts.Fatalf("usage: forge WHO [FIELD=VALUE]...")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/zlib"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"archivecache/repo"
+	"archivecache/store"
+
+	blocks "github.com/ipfs/go-block-format"
+	gocar "github.com/ipld/go-car/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -131,4 +137,45 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+// withhold is carry from one person to another, but for what rotations name.
+func withhold(ts *testscript.TestScript, neg bool, names []string) {
+	if len(names) != 2 {
+		ts.Fatalf("usage: withhold FROM TO")
+	}
+	pipe(ts, fmt.Sprintf("export-car -repo %s node > withheld.car", names[0]))
+	car, err := os.Open(ts.MkAbs("withheld.car"))
+	ts.Check(err)
+	defer car.Close()
+	r, err := repo.Open(ts.MkAbs(names[1]))
+	ts.Check(err)
+	defer r.Close()
+	ts.Check(copyBlocks(r.Store().Writer(), car, func(b blocks.Block) bool {
+		return !bytes.Contains(b.RawData(), []byte("eplace")) || !bytes.Contains(b.RawData(), []byte("ireference"))
+	}))
+	send(ts, neg, names)
+}
+
+// copyBlocks puts those blocks of a CAR file that only chooses into w.
+func copyBlocks(w store.Writer, car io.Reader, only func(blocks.Block) bool) error {
+	defer w.Close()
+	all, err := gocar.NewBlockReader(car)
+	if err != nil {
+		return err
+	}
+	for {
+		b, err := all.Next()
+		switch {
+		case err == io.EOF:
+			return w.Commit(context.Background())
+		case err != nil:
+			return err
+		case !only(b):
+			continue
+		}
+		if err := w.Put(context.Background(), store.Block{Cid: b.Cid(), Data: b.RawData()}); err != nil {
+			return err
+		}
+	}
 }

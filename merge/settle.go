@@ -57,7 +57,10 @@ func (m *merger) settle(ctx context.Context, root *tree.Root, change *state.Chan
 		mark.Pending = nil
 	}
 	m.tx.SetMark(change.Slot, mark)
-	return m.keepRotation(ctx, change.Offered)
+	if change.Offered.Policy != reference.RotationPolicy {
+		return nil
+	}
+	return m.tx.KeepRotation(ctx, change.Offered)
 }
 
 // takeBack puts into a slot what it held before; nothing, if a rotation says that this does not
@@ -85,32 +88,13 @@ func (m *merger) counts(ctx context.Context, root *tree.Root, old, offered *refe
 }
 
 // recordRotation records a rotation that is signed, and that cannot be put into effect, as what it
-// names is missing or malformed: another one of the same key is a fork all the same, whichever came
-// first.
+// names is missing or malformed.
 func (m *merger) recordRotation(ctx context.Context, change *state.Change) error {
 	rotation := change.Offered
 	if rotation == nil || rotation.Policy != reference.RotationPolicy || rotation.VerifyWith(ctx, m.tx.Blocks) != nil {
 		return nil
 	}
-	mark, err := m.tx.Mark(ctx, change.Slot)
-	if err != nil || !rotation.After(mark.Reference) {
-		return err
-	}
-	mark.Reference = rotation
-	m.tx.SetMark(change.Slot, mark)
-	return m.keepRotation(ctx, rotation)
-}
-
-// keepRotation keeps a rotation as the block that later references link to.
-func (m *merger) keepRotation(ctx context.Context, ref *reference.Reference) error {
-	if ref.Policy != reference.RotationPolicy {
-		return nil
-	}
-	b, err := ref.Block()
-	if err != nil {
-		return err
-	}
-	return m.tx.Blocks.Put(ctx, b)
+	return m.tx.RecordRotation(ctx, rotation)
 }
 
 // remember records a reference of one's own that could not be read now, so that nothing is signed

@@ -23,8 +23,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// slots writes a state with a good reference and n slots of an author with something in them that is
-// none, and returns its root. Author is given a number.
+// slots writes a state with a good reference and n slots of an author with something in them that
+// is none, and returns its root. Author is given a number.
 func (v *victim) slots(good *reference.Reference, n int, author func(int) cid.Cid) cid.Cid {
 	v.t.Helper()
 	ctx := v.t.Context()

@@ -154,9 +154,12 @@ func (r *Repo) Info(ctx context.Context, t *tree.Tree, thing *tree.Thing) (Info,
 func (r *Repo) infoIdentity(ctx context.Context, id cid.Cid, info *Info) error {
 	info.ID = id.String()
 	chain, err := r.Chain(ctx, id)
-	if errors.Is(err, state.ErrIdentityForked) {
+	switch {
+	case errors.Is(err, state.ErrIdentityForked):
 		info.Forked = true
 		return nil
+	case errors.Is(err, state.ErrNotInEffect):
+		chain, err = r.recordedChain(ctx, id) // the older key does not count any more in any case
 	}
 	if err == nil {
 		info.Key, info.Epoch = identity.DIDKey(chain.Key()), chain.Epoch()

@@ -187,13 +187,28 @@ func (tx *Tx) AddNode(ctx context.Context, node *reference.Reference) (p path.Pa
 	if isNew, err = tx.rankNode(ctx, node); err != nil {
 		return p, false, err
 	}
-	for _, b := range node.RotationBlocks() {
-		if err := tx.Blocks.Put(ctx, b); err != nil {
-			return p, false, err
-		}
+	if err := tx.recordRotations(ctx, node); err != nil {
+		return p, false, err
 	}
 	// A node that is known may be missing in the tree, after an undo.
 	return p, isNew, tx.putNode(ctx, p, node)
+}
+
+// recordRotations records the rotations that node, which is verified, brings along.
+func (tx *Tx) recordRotations(ctx context.Context, node *reference.Reference) error {
+	if node.Epoch == 0 {
+		return nil
+	}
+	for _, b := range node.RotationBlocks() {
+		if err := tx.Blocks.Put(ctx, b); err != nil {
+			return err
+		}
+	}
+	last, err := lastRotation(node)
+	if err != nil {
+		return err
+	}
+	return tx.RecordRotation(ctx, last)
 }
 
 // checkEpoch checks that the key that signed node was not replaced, as far as is known here.

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 
+	"archivecache/store"
 	"archivecache/tree/proof"
 	"archivecache/tree/reference"
 	"archivecache/tree/state"
+
+	"github.com/ipfs/go-cid"
 )
 
 // ErrProof is a proof that holds, and decides nothing here.
@@ -31,9 +34,16 @@ func (tx *Tx) ImportProof(ctx context.Context, p *state.Proof) (isNew bool, err 
 	if p.A.Policy == reference.NodePolicy {
 		return tx.RecordFork(ctx, p) // which no state shows
 	}
-	isNew, err = tx.offerFork(ctx, p, authors)
-	if err != nil {
-		return false, err
+	newKeys := false
+	if p.A.Policy != reference.RotationPolicy {
+		if newKeys, err = tx.recordKeys(ctx, p); err != nil {
+			return false, err
+		}
+	}
+	if !newKeys {
+		if isNew, err = tx.offerFork(ctx, p, authors); err != nil {
+			return false, err
+		}
 	}
 	recorded, err := tx.RecordFork(ctx, p)
 	return isNew || recorded, err
@@ -62,4 +72,35 @@ func (tx *Tx) offerFork(ctx context.Context, p *state.Proof, authors Authors) (c
 		_, err = root.Commit(ctx)
 	}
 	return changed, err
+}
+
+// recordKeys records the rotation that a proof, which is verified, is signed under, if it continues
+// what is known. It reports whether it has: what it names did not come with the proof, so it is not
+// in effect, and the fork is not for the state to show.
+func (tx *Tx) recordKeys(ctx context.Context, p *state.Proof) (recorded bool, err error) {
+	blocks := store.NewOverlay(tx.Blocks)
+	for _, data := range p.Blocks {
+		if err := blocks.Put(ctx, store.NewBlock(cid.DagCBOR, data)); err != nil {
+			return false, err
+		}
+	}
+	chain, err := reference.NewVerifier(blocks).Chain(ctx, p.A)
+	if err != nil || chain.Rotation() == nil {
+		return false, err
+	}
+	mark, err := tx.Mark(ctx, chain.Rotation().Slot())
+	if err != nil || !chain.Rotation().After(mark.Reference) {
+		return false, err
+	}
+	if mark.Reference != nil {
+		if order, err := reference.Compare(ctx, blocks, mark.Reference, chain.Rotation()); order != reference.Newer {
+			return false, err // a fork, and the state will show that
+		}
+	}
+	for _, rotation := range chain.Rotations {
+		if err := tx.KeepRotation(ctx, rotation); err != nil {
+			return false, err
+		}
+	}
+	return true, tx.RecordRotation(ctx, chain.Rotation())
 }

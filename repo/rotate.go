@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"archivecache/dagcbor"
 	"archivecache/identity"
 	"archivecache/tree"
 	"archivecache/tree/reference"
@@ -165,4 +166,18 @@ func (r *Repo) Chain(ctx context.Context, id cid.Cid) (reference.Chain, error) {
 		m, err := r.Mark(ctx, slot)
 		return m.Mark, err
 	})
+}
+
+// recordedChain returns the keys of an author up to the epoch that the newest rotation starts that
+// is known here, in effect or not.
+func (r *Repo) recordedChain(ctx context.Context, id cid.Cid) (reference.Chain, error) {
+	mark, err := r.Mark(ctx, reference.RotationSlot(id))
+	if err != nil || mark.Reference == nil {
+		return reference.Chain{}, err
+	}
+	b, err := mark.Reference.Block()
+	if err != nil {
+		return reference.Chain{}, err
+	}
+	return reference.OpenChain(ctx, r.store, id, dagcbor.LinkTo(b.Cid))
 }

@@ -20,8 +20,9 @@ func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark
 	return Keep(fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence))
 }
 
-// checkRotations checks that the rotations which node brings along are those that are known of its
-// author. If not, the identity is forked, which is recorded: nothing of that author counts any more.
+// checkRotations checks that the rotations which node brings along are those that are known of
+// its author. If not, the identity is forked, which is recorded: nothing of that author counts
+// any more.
 func (tx *Tx) checkRotations(ctx context.Context, node *reference.Reference, mark Mark) error {
 	if node.Epoch == 0 {
 		return nil
@@ -49,6 +50,28 @@ func (tx *Tx) checkRotations(ctx context.Context, node *reference.Reference, mar
 		return nil
 	}
 	return tx.compareRotations(ctx, rotation.Reference, shown, node)
+}
+
+// RecordRotation records a rotation, which is verified, whether it is in effect or not: what is
+// signed with the keys before it does not count any more but for what it names, and another one of
+// the same key is a fork, whichever came first.
+func (tx *Tx) RecordRotation(ctx context.Context, rotation *reference.Reference) error {
+	mark, err := tx.Mark(ctx, rotation.Slot())
+	if err != nil || !rotation.After(mark.Reference) {
+		return err
+	}
+	mark.Reference = rotation
+	tx.SetMark(rotation.Slot(), mark)
+	return tx.KeepRotation(ctx, rotation)
+}
+
+// KeepRotation keeps a rotation as the block that later references link to.
+func (tx *Tx) KeepRotation(ctx context.Context, rotation *reference.Reference) error {
+	b, err := rotation.Block()
+	if err != nil {
+		return err
+	}
+	return tx.Blocks.Put(ctx, b)
 }
 
 // lastRotation returns the rotation by which a node is signed.

@@ -13,8 +13,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// maxData is how many files and directories Data returns at most: a few blocks can unfold to more than
-// anybody could read. It is changed by tests only.
+// maxData is how many files and directories Data returns at most: a few blocks can unfold to more
+// than anybody could read. It is changed by tests only.
 var maxData = 1 << 20
 
 // ErrTooMuch is a directory with more in it than can be shown as data.

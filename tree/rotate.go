@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"fmt"
 
 	"archivecache/dagcbor"
 	"archivecache/tree/reference"
@@ -22,11 +23,11 @@ func (r *Root) Chain(ctx context.Context, author cid.Cid, mark state.MarkFunc) (
 	if err != nil {
 		return reference.Chain{}, err
 	}
-	if known.ForkedFrom > 0 || known.Reference.After(held) {
-		if _, err := r.offer(ctx, known.Reference, mark); err != nil {
-			return reference.Chain{}, err
-		}
-		if held, err = r.state.Rotation(ctx, author); err != nil {
+	if known.ForkedFrom > 0 {
+		return reference.Chain{}, fmt.Errorf("%s: %w", author, state.ErrIdentityForked)
+	}
+	if known.Reference.After(held) {
+		if held, err = r.putBack(ctx, known.Reference, mark); err != nil {
 			return reference.Chain{}, err
 		}
 	}
@@ -39,6 +40,19 @@ func (r *Root) Chain(ctx context.Context, author cid.Cid, mark state.MarkFunc) (
 		link = dagcbor.LinkTo(b.Cid)
 	}
 	return reference.OpenChain(ctx, r.blocks, author, link)
+}
+
+// putBack puts a rotation that is recorded into the state. The error is [state.ErrNotInEffect] if
+// what it names is missing.
+func (r *Root) putBack(ctx context.Context, rotation *reference.Reference, mark state.MarkFunc) (*reference.Reference, error) {
+	if _, err := r.offer(ctx, rotation, mark); err != nil {
+		return nil, err
+	}
+	held, err := r.state.Rotation(ctx, rotation.Owner.Cid)
+	if err == nil && rotation.After(held) {
+		err = fmt.Errorf("identity %s, epoch %d: %w", rotation.Owner, rotation.Epoch+1, state.ErrNotInEffect)
+	}
+	return held, err
 }
 
 // offer joins a reference of one's own into the state, and puts drafts on top of what that changed.

@@ -99,6 +99,7 @@ var nextSteps = []struct {
 	{repo.ErrNoFriend, "add-friend-from-message accepts the author of an identity message"},
 	{repo.ErrElsewhere, "merge the node of a friend who has merged it, or that node itself, and publish then; what is signed now would fork your history"},
 	{state.ErrIdentityForked, "make a new identity if it is yours; if it is a friend's, ask them for a new one, and accept that"},
+	{state.ErrNotInEffect, "merge the node of somebody who has it whole, or take their blocks with import-car"},
 	{repo.ErrOwnForked, "two copies of your key have published: go on with one of them, and rotate-identity there ends the fork"},
 	{repo.ErrForked, "nothing of that author's nodes can be told apart any more; ask them what happened, as two copies of one key may have published"},
 	{reference.ErrOldKey, "nothing has to be done; ask your friend for their newest node if they have sent this"},

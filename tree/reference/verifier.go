@@ -71,8 +71,8 @@ func (r *Reference) RotationBlocks() []store.Block {
 	return blocks
 }
 
-// withRotations returns blocks with the rotations that r brings along, which have to be all of them,
-// the oldest first.
+// withRotations returns blocks with the rotations that r brings along, which have to be all of
+// them, the oldest first.
 func (r *Reference) withRotations(blocks store.Getter) (store.Getter, error) {
 	if len(r.Rotations) == 0 {
 		return blocks, nil

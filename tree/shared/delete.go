@@ -68,10 +68,10 @@ func (e *Editor) remove(g *group, content cid.Cid, by VersionID, edits *edits) {
 	e.hideOthers(g, content, by, edits)
 }
 
-// maxKept is how many marks on one path an author's own layer has at most, beside those on versions
-// that are there: as many as go into a block for 16 paths, which may stand in one. Of older ones the
-// oldest go, and marks of others are not repeated any more, so that nobody can make another's layer
-// larger than a layer may be. It is changed by tests only.
+// maxKept is how many marks on one path an author's own layer has at most, beside those on
+// versions that are there: as many as go into a block for 16 paths, which may stand in one. Of
+// older ones the oldest go, and marks of others are not repeated any more, so that nobody can
+// make another's layer larger than a layer may be. It is changed by tests only.
 var maxKept = 1000
 
 // keep returns a copy of the marks in a record of g without the oldest of too many: those of which

@@ -32,8 +32,8 @@ func (c *counting) Get(ctx context.Context, id cid.Cid) ([]byte, error) {
 	return c.Getter.Get(ctx, id)
 }
 
-// unfolding returns a layer of so many blocks, each directory or tree of marks of which stands twice
-// in the one above.
+// unfolding returns a layer of so many blocks, each directory or tree of marks of which stands
+// twice in the one above.
 func (w *world) unfolding(levels int, leaf string) Layer {
 	ctx := context.Background()
 	l := Layer{Author: author(0), Files: w.tree(map[string]string{"f": leaf}).Cid, Marks: w.marks("f", record{Nonce: newNonce()})}
@@ -72,8 +72,8 @@ func (w *world) marks(name string, r record) cid.Cid {
 	return c
 }
 
-// TestUnfolding checks and measures layers of 40 blocks that unfold to 2^40 files and as many marks,
-// from nothing and by the difference to another one.
+// TestUnfolding checks and measures layers of 40 blocks that unfold to 2^40 files and as many
+// marks, from nothing and by the difference to another one.
 func TestUnfolding(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	first, second := w.unfolding(40, "1"), w.unfolding(40, "2")
@@ -109,7 +109,8 @@ func (k known) Size(_ context.Context, c cid.Cid) (Size, bool, error) {
 
 func (k known) SetSize(c cid.Cid, s Size) { k[c] = s }
 
-// TestManyPairs compares layers of 2·4·40 directories that meet in 40·40·4 pairs, of which 200 may be.
+// TestManyPairs compares layers of 2·4·40 directories that meet in 40·40·4 pairs, of which 200
+// may be.
 func TestManyPairs(t *testing.T) {
 	defer func(n int) { maxPairs = n }(maxPairs)
 	maxPairs = 200

@@ -48,9 +48,10 @@ func OneEach(changes []Change) []Change {
 		case !ok:
 			last[c.Slot] = len(all)
 			all = append(all, c)
-		case c.Outcome.Changes() && all[i].Outcome.Changes():
+		case c.Outcome.Changes() && all[i].Outcome.Changes(), c.Outcome == Forked:
 			c.Old = all[i].Old
 			all[i] = c
+		case c.Outcome == all[i].Outcome && c.Offered == all[i].Offered:
 		case c.Outcome.Changes() || c.Outcome.Refuses():
 			last[c.Slot] = len(all)
 			all = append(all, c)
@@ -216,14 +217,24 @@ func (j *joiner) join(ctx context.Context, change Change, held Value) error {
 		if held, err = j.Get(ctx, change.Slot); err != nil {
 			return err
 		}
-		change.Old = held.Reference
 	} else if mark.ForkedFrom > 0 {
 		return j.joinForked(ctx, change, held, 0)
+	} else if held, err = j.recalled(ctx, change); err != nil {
+		return err
 	}
+	change.Old = held.Reference
 	if r.Epoch < mark.ForkedFrom {
 		return j.joinForked(ctx, change, held, mark.ForkedFrom-1)
 	}
 	return j.compare(ctx, change, mark)
+}
+
+// recalled recalls what was recorded of the author of a rotation, and returns what its slot holds.
+func (j *joiner) recalled(ctx context.Context, change Change) (Value, error) {
+	if _, err := j.recall(ctx, change.Slot, change.Offered); err != nil {
+		return Value{}, err
+	}
+	return j.Get(ctx, change.Slot)
 }
 
 // joinForked joins into a slot that is known to be forked in an epoch.
@@ -232,17 +243,17 @@ func (j *joiner) joinForked(ctx context.Context, change Change, held Value, epoc
 		j.add(change.with(Same, nil))
 		return nil
 	}
-	return j.fork(ctx, change, epoch)
+	f := forkOf(change.Offered)
+	f.Epoch = epoch
+	return j.fork(ctx, change, f)
 }
 
 // fork puts a fork into the slot of change.
-func (j *joiner) fork(ctx context.Context, change Change, epoch uint64) error {
-	f := forkOf(change.Offered)
-	f.Epoch = epoch
+func (j *joiner) fork(ctx context.Context, change Change, f *Fork) error {
 	if err := j.set(ctx, change.with(Forked, nil), Value{Fork: f}); err != nil {
 		return err
 	}
-	if change.Offered.Policy == reference.RotationPolicy {
+	if change.Slot == reference.RotationSlot(change.Slot.Author) {
 		return j.dropAuthor(ctx, change.Slot.Author)
 	}
 	return nil
@@ -256,7 +267,9 @@ func (j *joiner) compare(ctx context.Context, change Change, mark Mark) error {
 		case order == reference.Forked:
 			change.Proof = NewProof(known, change.Offered)
 			_ = change.Proof.Gather(ctx, j.rules.Blocks) // if parts of the histories are missing, it is a fork still
-			return j.fork(ctx, change, forkOf(change.Offered).Epoch)
+			return j.fork(ctx, change, forkOf(change.Offered))
+		case order == reference.Stale && known != change.Old && change.Offered.Policy == reference.RotationPolicy:
+			// what is newer is not in effect, so the older one is
 		case order == reference.Stale:
 			j.add(change.with(Stale, nil))
 			return nil
@@ -328,5 +341,5 @@ func (j *joiner) offerFork(ctx context.Context, proof *Proof) error {
 			return err
 		}
 	}
-	return j.fork(ctx, change, forkOf(proof.A).Epoch)
+	return j.fork(ctx, change, forkOf(proof.A))
 }

@@ -62,6 +62,9 @@ func (r *replica) commit(s *state.State, changes []state.Change) {
 		}
 		mark := r.marks[c.Slot]
 		if c.Outcome == state.Forked {
+			if c.Proof == nil && mark.ForkedFrom > 0 {
+				continue // the mark alone told of it
+			}
 			mark.ForkedFrom = 1
 			if c.Proof == nil {
 				r.Fatalf("a fork without a proof")

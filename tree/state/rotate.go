@@ -18,6 +18,11 @@ import (
 // ErrIdentityForked is an author who has rotated the same key twice.
 var ErrIdentityForked = errors.New("the author has signed two rotations of the same key, so nothing of theirs counts; only a new identity helps")
 
+// ErrNotInEffect is a rotation that is known, and that is not in the state: what it names is
+// missing, or malformed. What it names counts of the keys before, and nobody can tell what that
+// is.
+var ErrNotInEffect = errors.New("a rotation of the key is known, and what it names cannot be read")
+
 // Rotation returns the rotation of author that counts; nil if there is none. The error is
 // [ErrIdentityForked] if there are two that do not continue each other.
 func (s *State) Rotation(ctx context.Context, author cid.Cid) (*reference.Reference, error) {
@@ -40,7 +45,8 @@ func epochAfter(rotation *reference.Reference) uint64 {
 // that nothing is left to do.
 func (j *joiner) byRotation(ctx context.Context, change Change) (decided bool, err error) {
 	r := change.Offered
-	switch err := j.learn(ctx, r); {
+	known, err := j.learn(ctx, r)
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		j.add(change.with(Incomplete, err))
 		return true, nil
@@ -60,39 +66,67 @@ func (j *joiner) byRotation(ctx context.Context, change Change) (decided bool, e
 	case r.Epoch > epoch:
 		j.add(change.with(Incomplete, fmt.Errorf("the rotation to epoch %d cannot be read now", r.Epoch)))
 		return true, nil
+	case epochAfter(known) > epoch:
+		j.add(change.with(Incomplete, fmt.Errorf("%w: to epoch %d", ErrNotInEffect, epochAfter(known))))
+		return true, nil
 	case r.Epoch < epoch:
 		return true, j.old(ctx, change, rotation)
 	}
 	return false, nil
 }
 
-// learn makes the rotation that r is signed under known, and the one that was recorded before an
-// undo.
-func (j *joiner) learn(ctx context.Context, r *reference.Reference) error {
+// learn makes the rotation that r is signed under known, and what was recorded before, of which it
+// returns the newest rotation, in effect or not; nil if there is none.
+func (j *joiner) learn(ctx context.Context, r *reference.Reference) (*reference.Reference, error) {
 	slot := reference.RotationSlot(r.Owner.Cid)
+	known, err := j.recall(ctx, slot, nil)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := j.verifier.Chain(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return known, j.offerRotation(ctx, slot, chain.Rotation())
+}
+
+// recall puts back what was recorded of the rotations of an author and is not in the state, as
+// after an undo: a fork, or a rotation, unless it is the one that is being offered. It returns the
+// rotation that was recorded.
+func (j *joiner) recall(ctx context.Context, slot reference.Slot, offered *reference.Reference) (*reference.Reference, error) {
+	mark, err := j.rules.Mark(ctx, slot)
+	switch known := mark.Reference; {
+	case err != nil:
+		return nil, err
+	case mark.ForkedFrom > 0:
+		return known, j.recallFork(ctx, slot)
+	case known == nil || offered != nil && bytes.Equal(known.NextSignature, offered.NextSignature):
+		return known, nil
+	}
+	return mark.Reference, j.offerRotation(ctx, slot, mark.Reference)
+}
+
+func (j *joiner) recallFork(ctx context.Context, slot reference.Slot) error {
 	held, err := j.Get(ctx, slot)
 	if err != nil || held.Fork != nil {
 		return err
 	}
-	mark, err := j.rules.Mark(ctx, slot)
-	if err != nil {
+	change := Change{Slot: slot, Outcome: Forked, Old: held.Reference}
+	return j.fork(ctx, change, forkOf(&reference.Reference{Policy: reference.RotationPolicy, Owner: dagcbor.Link{Cid: slot.Author}}))
+}
+
+// offerRotation offers a rotation, if there is one that the state does not hold.
+func (j *joiner) offerRotation(ctx context.Context, slot reference.Slot, rotation *reference.Reference) error {
+	held, err := j.Get(ctx, slot)
+	if err != nil || held.Fork != nil || rotation == nil || held.Reference != nil && bytes.Equal(rotation.NextSignature, held.Reference.NextSignature) {
 		return err
 	}
-	chain, err := j.verifier.Chain(ctx, r)
-	if err != nil {
+	before := len(j.changes)
+	if err := j.offer(ctx, rotation, &offered{}); err != nil {
 		return err
 	}
-	for _, rotation := range []*reference.Reference{mark.Reference, chain.Rotation()} {
-		if rotation == nil || held.Reference != nil && bytes.Equal(rotation.NextSignature, held.Reference.NextSignature) {
-			continue
-		}
-		before := len(j.changes)
-		if err := j.offer(ctx, rotation, &offered{}); err != nil {
-			return err
-		}
-		if n := len(j.changes); n == before+1 && !j.changes[before].Outcome.Changes() {
-			j.changes = j.changes[:before] // nothing new
-		}
+	if n := len(j.changes); n == before+1 && (j.changes[before].Outcome == Same || j.changes[before].Outcome == Stale) {
+		j.changes = j.changes[:before] // nothing new
 	}
 	return nil
 }
@@ -144,7 +178,10 @@ func (j *joiner) rotate(ctx context.Context, change Change) error {
 		if len(last) > MaxDirectories {
 			return fmt.Errorf("%w: a rotation that names more than %d directories", reference.ErrMalformed, MaxDirectories)
 		}
-		return j.verifier.Verify(ctx, r.Reference)
+		if err := j.verifier.Verify(ctx, r.Reference); err != nil {
+			return err
+		}
+		return j.sameKeys(ctx, rotation, r.Reference)
 	})
 	if err != nil {
 		j.add(change.refused(RefusedForm, err))
@@ -175,6 +212,22 @@ func (j *joiner) rotate(ctx context.Context, change Change) error {
 		if err := j.set(ctx, Change{Slot: slot, Outcome: New, Offered: r}, Value{Reference: r}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// sameKeys checks that last, which a rotation names, is signed under the rotations before that one.
+func (j *joiner) sameKeys(ctx context.Context, rotation, last *reference.Reference) error {
+	whole, err := j.verifier.Chain(ctx, rotation)
+	if err != nil {
+		return err
+	}
+	part, err := j.verifier.Chain(ctx, last)
+	if err != nil {
+		return err
+	}
+	if r := part.Rotation(); r != nil && (part.Epoch() > whole.Epoch() || !bytes.Equal(r.NextSignature, whole.Rotations[r.Epoch].NextSignature)) {
+		return fmt.Errorf("%w: a rotation that names what is signed under another rotation of the same key", reference.ErrMalformed)
 	}
 	return nil
 }

@@ -154,8 +154,8 @@ func expectRotated(t *rapid.T, blocks *store.Overlay, all []*reference.Reference
 	return c
 }
 
-// scale sets how much rapid does by ARCHIVECACHE_LAWS and ARCHIVECACHE_LAWS_SEED, as for the laws of
-// package tree.
+// scale sets how much rapid does by ARCHIVECACHE_LAWS and ARCHIVECACHE_LAWS_SEED, as for the laws
+// of package tree.
 func scale(t *testing.T) {
 	for name, variable := range map[string]string{"rapid.checks": "ARCHIVECACHE_LAWS", "rapid.seed": "ARCHIVECACHE_LAWS_SEED"} {
 		value, before := os.Getenv(variable), flag.Lookup(name).Value.String()
@@ -270,7 +270,8 @@ func TestOldKeyIsNothingWorth(t *testing.T) {
 	if c := r.offerOnly(&forged); c.Outcome != state.RefusedSignature {
 		t.Errorf("a rotation that only the old key has signed: %+v", c)
 	}
-	// Nor does a key of their own help, with both signatures: the owner has committed to another one.
+	// Nor does a key of their own help, with both signatures: the owner has committed to another
+	// one.
 	mine := treetest.NewSigner(9)
 	forged.NextKey = mine.Public()
 	if err := errors.Join(forged.Sign(&thief, thief.Chain), forged.SignNext(mine)); err != nil {
@@ -337,8 +338,8 @@ func TestLastComesLater(t *testing.T) {
 	}
 }
 
-// TestRotationWithoutLast offers two rotations of one key, one of which names what cannot be read: it
-// is never put into effect, and whichever comes first, the two are a fork.
+// TestRotationWithoutLast offers two rotations of one key, one of which names what cannot be
+// read: it is never put into effect, and whichever comes first, the two are a fork.
 func TestRotationWithoutLast(t *testing.T) {
 	ctx := t.Context()
 	blocks := store.NewOverlay(store.NewMemory())
@@ -404,5 +405,140 @@ func TestForkAfterManyRotations(t *testing.T) {
 		if err := again.Verify(ctx, store.NewMemory()); err != nil {
 			t.Errorf("read again, with nothing else: %v", err)
 		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keepRotations records the rotations that changes tell of, in effect or not, as a merge does.
+func (r *replica) keepRotations(changes []state.Change) {
+	for _, c := range changes {
+		if c.Offered != nil && c.Offered.Policy == reference.RotationPolicy && c.Offered.After(r.marks[c.Slot].Reference) {
+			r.marks[c.Slot] = state.Mark{Reference: c.Offered}
+		}
+	}
+}
+
+// wantForked checks that the identity of author is forked, and that nothing of it counts.
+func (r *replica) wantForked(author cid.Cid) {
+	r.Helper()
+	if v := r.get(reference.RotationSlot(author)); v.Fork == nil {
+		r.Fatalf("the identity is not forked: %v", describe(r))
+	}
+	if all := describe(r); len(all) != 1 {
+		r.Fatalf("something of a forked identity counts: %v", all)
+	}
+}
+
+// TestRotationNamesOtherKeys rotates twice, and names what is signed under another rotation of the
+// first key: who sees the rotation alone must not hold what makes the identity forked for others.
+func TestRotationNamesOtherKeys(t *testing.T) {
+	ctx, blocks := t.Context(), store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	other := *owner
+	named, err := owner.Layer(ctx, blocks, treetest.Shared("root/x"), nil, 1)
+	must(t, err)
+	_, err = owner.Rotate(ctx, blocks, named)
+	must(t, err)
+	_, err = other.Rotate(ctx, blocks)
+	must(t, err)
+	ref, err := other.Layer(ctx, blocks, treetest.Shared("root/forum"), nil, 1)
+	must(t, err)
+	second, err := owner.Rotate(ctx, blocks, ref)
+	must(t, err)
+	alone, both := newReplica(t, blocks), newReplica(t, blocks)
+	if changes := alone.offer(second); len(changes) != 1 || changes[0].Outcome != state.RefusedForm {
+		t.Errorf("alone: %+v, want that it is refused", changes)
+	}
+	both.keepRotations(both.offer(second))
+	both.offer(ref)
+	both.wantForked(owner.ID())
+	alone.keepRotations(alone.offer(second))
+	alone.offer(ref)
+	if !alone.root.Equals(both.root) {
+		t.Error("they have seen the same, and do not hold the same")
+	}
+}
+
+// TestMalformedRotationIsLearnt sees a rotation that names a reference with a wrong signature, by
+// what is signed under it, before and after another rotation of the key.
+func TestMalformedRotationIsLearnt(t *testing.T) {
+	ctx, blocks := t.Context(), store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	bad, err := owner.Layer(ctx, blocks, treetest.Shared("root/other"), nil, 1)
+	must(t, err)
+	bad.Time = 99
+	thief := *owner
+	good, err := owner.Rotate(ctx, blocks)
+	must(t, err)
+	malformed, err := thief.Rotate(ctx, blocks, bad)
+	must(t, err)
+	ref, err := thief.Layer(ctx, blocks, treetest.Shared("root/forum"), nil, 1)
+	must(t, err)
+	for _, order := range [][]*reference.Reference{{ref, good}, {good, ref}, {malformed, good}, {good, malformed}} {
+		r := newReplica(t, blocks)
+		for _, next := range order {
+			r.keepRotations(r.offer(next))
+		}
+		r.wantForked(owner.ID())
+	}
+}
+
+// TestForkOfIdentityIsRecalled knows of the fork of an identity by its mark alone, as after an
+// undo.
+func TestForkOfIdentityIsRecalled(t *testing.T) {
+	ctx, blocks := t.Context(), store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	ref, err := owner.Layer(ctx, blocks, treetest.Shared("root/forum"), nil, 1)
+	must(t, err)
+	other := *owner
+	rotation, err := owner.Rotate(ctx, blocks, ref)
+	must(t, err)
+	second, err := other.Rotate(ctx, blocks)
+	must(t, err)
+	for _, offered := range []*reference.Reference{ref, rotation, second} {
+		r := newReplica(t, blocks)
+		proofs := state.OpenProofs(blocks, cid.Undef)
+		must(t, proofs.Add(ctx, state.NewProof(rotation, second)))
+		r.proofs, err = proofs.Flush(ctx, blocks)
+		must(t, err)
+		r.marks[rotation.Slot()] = state.Mark{ForkedFrom: 1}
+		r.offer(offered)
+		r.wantForked(owner.ID())
+	}
+}
+
+// TestRotationNotInEffect records a rotation that cannot be put into effect: the key before does
+// not count any more, and an earlier rotation does.
+func TestRotationNotInEffect(t *testing.T) {
+	ctx, blocks := t.Context(), store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	thief := *owner
+	first, err := owner.Rotate(ctx, blocks)
+	must(t, err)
+	before := *owner
+	second, err := owner.Rotate(ctx, blocks)
+	must(t, err)
+	missing := *second
+	missing.Last = dagcbor.LinkTo(store.Sum(cid.DagCBOR, []byte("nobody has it")))
+	must(t, errors.Join(missing.Sign(&before, before.Chain), missing.SignNext(owner)))
+	late, err := thief.Layer(ctx, blocks, treetest.Shared("root/forum"), nil, 1)
+	must(t, err)
+	r := newReplica(t, blocks)
+	r.marks[second.Slot()] = state.Mark{Reference: &missing}
+	if changes := r.offer(late); changes[len(changes)-1].Outcome != state.Incomplete {
+		t.Errorf("of the old key: %+v, want incomplete", changes)
+	}
+	changes := r.offer(first)
+	if last := changes[len(changes)-1]; last.Outcome != state.New || last.Offered != first {
+		t.Errorf("the first rotation: %+v, want new", changes)
+	}
+	if changes := r.offer(late); changes[len(changes)-1].Outcome != state.RefusedKey {
+		t.Errorf("of the old key, after the first rotation: %+v, want that it is refused", changes)
 	}
 }
