@@ -71,8 +71,8 @@ func (r *replica) commit(s *state.State, changes []state.Change) {
 			}
 			r.must(c.Proof.Verify(ctx, r.blocks))
 			r.must(proofs.Add(ctx, c.Proof))
-		} else {
-			mark.Reference = c.Offered
+		} else if c.Offered == nil || mark.Reference == nil || mark.Reference.Epoch <= c.Offered.Epoch {
+			mark.Reference = c.Offered // else an undone rotation has put in what it names
 		}
 		r.marks[c.Slot] = mark
 	}

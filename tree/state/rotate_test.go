@@ -170,8 +170,8 @@ func scale(t *testing.T) {
 }
 
 // TestRotationsConverge delivers references of identities whose keys rotate, and of thieves with
-// old keys, in any order: all replicas end with the state that the rules say. How often is said by
-// ARCHIVECACHE_LAWS.
+// old keys, in any order, with undos between, and once more in the end: all replicas end with the
+// state that the rules say. How often is said by ARCHIVECACHE_LAWS.
 func TestRotationsConverge(t *testing.T) {
 	scale(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -181,11 +181,19 @@ func TestRotationsConverge(t *testing.T) {
 		replicas := []*replica{newReplica(t, blocks), newReplica(t, blocks)}
 		for _, r := range replicas {
 			r.offer() // an empty state is one as well
+			past := []cid.Cid{r.root}
 			for _, ref := range rapid.Permutation(all).Draw(t, "order") {
 				r.offer(ref)
-				if rapid.IntRange(0, 5).Draw(t, "merge") == 0 {
+				switch rapid.IntRange(0, 11).Draw(t, "merge") {
+				case 0, 1:
 					r.merge(rapid.SampledFrom(replicas).Draw(t, "from"))
+				case 2: // an undo: marks stay
+					r.root = rapid.SampledFrom(past).Draw(t, "undo")
 				}
+				past = append(past, r.root)
+			}
+			for _, ref := range rapid.Permutation(all).Draw(t, "order after undos") {
+				r.offer(ref)
 			}
 		}
 		for i, r := range replicas {
