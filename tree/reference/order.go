@@ -119,6 +119,36 @@ func (r *Reference) holds(ctx context.Context, blocks store.Getter, low *Referen
 	return ok, err
 }
 
+// Parting returns the first two references in which a and b, which are verified and do not continue
+// each other, part: of rotations, the first two that differ in the two chains, which replace one key;
+// of others, a and b.
+func Parting(ctx context.Context, blocks store.Getter, a, b *Reference) (*Reference, *Reference, error) {
+	if a.Policy != RotationPolicy || b.Policy != RotationPolicy {
+		return a, b, nil
+	}
+	chainA, err := a.rotationsTo(ctx, blocks)
+	if err != nil {
+		return nil, nil, err
+	}
+	chainB, err := b.rotationsTo(ctx, blocks)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range min(len(chainA), len(chainB)) {
+		order, err := Compare(ctx, blocks, chainA[i], chainB[i])
+		if order != Same || err != nil {
+			return chainA[i], chainB[i], err
+		}
+	}
+	return nil, nil, fmt.Errorf("the rotation to epoch %d continues that to epoch %d", max(a.Epoch, b.Epoch)+1, min(a.Epoch, b.Epoch)+1)
+}
+
+// rotationsTo returns the rotations up to r, which is one, the oldest first.
+func (r *Reference) rotationsTo(ctx context.Context, blocks store.Getter) ([]*Reference, error) {
+	earlier, err := readRotations(ctx, blocks, r.Owner.Cid, r.Rotation)
+	return append(earlier, r), err
+}
+
 // position returns how many references precede r.
 func (r *Reference) position(ctx context.Context, blocks store.Getter) (uint64, error) {
 	if r.Epoch == 0 {

@@ -1,6 +1,7 @@
 package reference_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -147,5 +148,38 @@ func TestCompareIncomplete(t *testing.T) {
 	}
 	if _, err := reference.Compare(t.Context(), c.blocks, line[0], other); !errors.Is(err, reference.ErrOtherSlot) {
 		t.Errorf("references of two authors: %v", err)
+	}
+}
+
+// TestParting has two branches of rotations, which part at the second one.
+func TestParting(t *testing.T) {
+	ctx := t.Context()
+	blocks := store.NewOverlay(store.NewMemory())
+	s := treetest.NewSigner(1)
+	rotate := func(s *treetest.Signer, last ...*reference.Reference) *reference.Reference {
+		r, err := s.Rotate(ctx, blocks, last...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	stem := rotate(s)
+	named, err := s.Layer(ctx, blocks, treetest.Shared("root/a"), nil, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *s
+	left, right := rotate(s), rotate(&other, named)
+	rotate(&other)
+	leftEnd, rightEnd := rotate(s), rotate(&other)
+	a, b, err := reference.Parting(ctx, blocks, leftEnd, rightEnd)
+	if err != nil || !bytes.Equal(a.Signature, left.Signature) || !bytes.Equal(b.Signature, right.Signature) {
+		t.Errorf("%+v and %+v, %v", a, b, err)
+	}
+	if _, _, err := reference.Parting(ctx, blocks, stem, leftEnd); err == nil {
+		t.Error("a rotation and one that continues it part")
+	}
+	if a, b, err := reference.Parting(ctx, blocks, named, named); a != named || b != named || err != nil {
+		t.Errorf("references of a directory: %v, %v, %v", a, b, err)
 	}
 }
