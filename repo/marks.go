@@ -103,40 +103,40 @@ func encodeReference(r *reference.Reference) ([]byte, error) {
 	return r.Encode()
 }
 
-// Proofs calls fn for every fork that is known, with its proof.
+// Proofs calls fn for every fork that is known, with its proof. It holds one of them at a time.
 func (r *Repo) Proofs(ctx context.Context, fn func(reference.Slot, *state.Proof) error) error {
-	type found struct {
-		slot  reference.Slot
-		proof *state.Proof
-	}
-	var all []found
-	err := r.db.Read(ctx, func(c *sqlite3.Conn) error {
-		s, err := sqlite.Stmt(c, "SELECT slot, proof FROM mark WHERE proof IS NOT NULL")
-		if err != nil {
-			return err
-		}
-		for s.Step() {
-			slot, err := reference.ParseSlot(s.ColumnBlob(0, nil))
-			if err != nil {
-				return err
-			}
-			proof, err := state.DecodeProof(slot, s.ColumnBlob(1, nil))
-			if err != nil {
-				return err
-			}
-			all = append(all, found{slot, proof})
-		}
-		return errors.Join(s.Err(), s.Reset())
-	})
+	slots, err := r.provenSlots(ctx)
 	if err != nil {
 		return fmt.Errorf("proofs: %w", explain(err))
 	}
-	for _, f := range all {
-		if err := fn(f.slot, f.proof); err != nil {
+	for _, slot := range slots {
+		m, err := r.Mark(ctx, slot)
+		if err == nil && m.Proof != nil { // not forgotten meanwhile
+			err = fn(slot, m.Proof)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// provenSlots returns the slots whose forks are known with a proof.
+func (r *Repo) provenSlots(ctx context.Context) (slots []reference.Slot, err error) {
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT slot FROM mark WHERE proof IS NOT NULL")
+		if err != nil {
+			return err
+		}
+		slots = nil
+		for err == nil && s.Step() {
+			var slot reference.Slot
+			slot, err = reference.ParseSlot(s.ColumnBlob(0, nil))
+			slots = append(slots, slot)
+		}
+		return errors.Join(err, s.Err(), s.Reset())
+	})
+	return slots, err
 }
 
 // SetMerged remembers that the node was the last one merged of its author.

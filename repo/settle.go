@@ -11,10 +11,11 @@ import (
 
 // forked records that two nodes do not continue each other: no other node of that epoch is taken.
 func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark Mark) error {
-	mark.Proof = state.NewProof(known, node)
-	if err := mark.Proof.Gather(ctx, tx.Blocks); err != nil {
+	proof, err := state.Prove(ctx, tx.Blocks, known, node)
+	if err != nil {
 		return err
 	}
+	mark.Proof = proof
 	mark.ForkedFrom = max(mark.ForkedFrom, node.Epoch+1)
 	tx.SetMark(node.Slot(), mark)
 	return Keep(fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence))
@@ -97,8 +98,8 @@ func (tx *Tx) compareRotations(ctx context.Context, known, shown *reference.Refe
 	case err != nil || order != reference.Forked:
 		return err
 	}
-	proof := state.NewProof(known, shown)
-	if err := proof.Gather(ctx, blocks); err != nil {
+	proof, err := state.Prove(ctx, blocks, known, shown)
+	if err != nil {
 		return err
 	}
 	if _, err := tx.ImportProof(ctx, proof); err != nil {
@@ -107,8 +108,8 @@ func (tx *Tx) compareRotations(ctx context.Context, known, shown *reference.Refe
 	return Keep(fmt.Errorf("%s: %w", known.Owner, state.ErrIdentityForked))
 }
 
-// RecordFork records the fork of an author's nodes that proof, which is verified, shows. It reports
-// whether that is news; of an epoch that a rotation has ended it is none.
+// RecordFork records the fork that proof, which is verified, shows, with the blocks that it takes to
+// see it. It reports whether that is news; of nodes of an epoch that a rotation has ended it is none.
 func (tx *Tx) RecordFork(ctx context.Context, proof *state.Proof) (bool, error) {
 	slot := proof.A.Slot()
 	if proof.A.Policy == reference.NodePolicy {
@@ -118,6 +119,9 @@ func (tx *Tx) RecordFork(ctx context.Context, proof *state.Proof) (bool, error) 
 	}
 	mark, err := tx.Mark(ctx, slot)
 	if err != nil || mark.ForkedFrom > proof.A.Epoch {
+		return false, err
+	}
+	if err := proof.Gather(ctx, tx.Blocks); err != nil {
 		return false, err
 	}
 	mark.Proof, mark.ForkedFrom = proof, proof.A.Epoch+1

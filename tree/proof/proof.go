@@ -44,8 +44,7 @@ func Whole(ctx context.Context, blocks store.Getter, p *state.Proof) (*state.Pro
 	if Verify(ctx, p) == nil {
 		return p, nil
 	}
-	whole := state.NewProof(p.A, p.B)
-	return whole, whole.Gather(ctx, blocks)
+	return state.Prove(ctx, blocks, p.A, p.B)
 }
 
 // JSON returns p as the JSON of a message.

@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -97,16 +98,20 @@ func (s *State) OfferFork(ctx context.Context, rules Rules, proof *Proof) ([]Cha
 type joiner struct {
 	*State
 	rules    Rules
-	carried  *store.Overlay // rules.Blocks, with what states and proofs have inline
+	carried  *store.Overlay // rules.Blocks, with the rotations that the state takes in
 	verifier *reference.Verifier
 	changes  []Change
-	fresh    map[cid.Cid]bool // authors with slots that were empty
+	fresh    map[cid.Cid]bool        // authors with slots that were empty
+	proving  map[store.Digest][]byte // the blocks of the proofs in changes
 }
 
 func (s *State) newJoiner(rules Rules) *joiner {
 	carried := store.NewOverlay(rules.Blocks)
 	rules.Blocks = carried
-	return &joiner{State: s, rules: rules, carried: carried, verifier: reference.NewVerifier(carried), fresh: map[cid.Cid]bool{}}
+	return &joiner{
+		State: s, rules: rules, carried: carried, verifier: reference.NewVerifier(carried),
+		fresh: map[cid.Cid]bool{}, proving: map[store.Digest][]byte{},
+	}
 }
 
 // add reports a change.
@@ -250,6 +255,9 @@ func (j *joiner) joinForked(ctx context.Context, change Change, held Value, epoc
 
 // fork puts a fork into the slot of change.
 func (j *joiner) fork(ctx context.Context, change Change, f *Fork) error {
+	if change.Proof != nil {
+		j.share(change.Proof)
+	}
 	if err := j.set(ctx, change.with(Forked, nil), Value{Fork: f}); err != nil {
 		return err
 	}
@@ -259,14 +267,25 @@ func (j *joiner) fork(ctx context.Context, change Change, f *Fork) error {
 	return nil
 }
 
+// share lets proofs have the blocks in common that are the same: an author who forks thousands of
+// directories has one identity document and one chain of rotations.
+func (j *joiner) share(p *Proof) {
+	for i, data := range p.Blocks {
+		d := sha256.Sum256(data)
+		if _, ok := j.proving[d]; !ok {
+			j.proving[d] = data
+		}
+		p.Blocks[i] = j.proving[d]
+	}
+}
+
 // compare joins a reference into a slot that is not known to be forked in its epoch.
 func (j *joiner) compare(ctx context.Context, change Change, mark Mark) error {
 	for _, known := range knownOf(mark.Reference, change.Old) {
 		order, err := reference.Compare(ctx, j.rules.Blocks, known, change.Offered)
 		switch {
 		case order == reference.Forked:
-			change.Proof = NewProof(known, change.Offered)
-			_ = change.Proof.Gather(ctx, j.rules.Blocks) // if parts of the histories are missing, it is a fork still
+			change.Proof = j.prove(ctx, known, change.Offered)
 			return j.fork(ctx, change, forkOf(change.Offered))
 		case order == reference.Stale && known != change.Old && change.Offered.Policy == reference.RotationPolicy:
 			// what is newer is not in effect, so the older one is
@@ -295,6 +314,15 @@ func (j *joiner) compare(ctx context.Context, change Change, mark Mark) error {
 	return j.set(ctx, change, Value{Reference: change.Offered})
 }
 
+// prove returns the proof of a fork. If parts of the histories are missing, it is a fork still, and
+// the proof has no blocks.
+func (j *joiner) prove(ctx context.Context, known, offered *reference.Reference) *Proof {
+	if p, err := Prove(ctx, j.rules.Blocks, known, offered); err == nil {
+		return p
+	}
+	return NewProof(known, offered)
+}
+
 // knownOf returns what an offered reference is compared with: the mark, if it is another than what
 // the state holds, and that.
 func knownOf(mark, held *reference.Reference) []*reference.Reference {
@@ -308,10 +336,11 @@ func knownOf(mark, held *reference.Reference) []*reference.Reference {
 	return known
 }
 
-// offerFork joins a fork.
+// offerFork joins a fork. What proof has counts for this fork alone, and only what it takes to check
+// it is kept: what else is joined does not depend on it, nor on what came first.
 func (j *joiner) offerFork(ctx context.Context, proof *Proof) error {
 	slot := proof.A.Slot()
-	change := Change{Slot: slot, Proof: proof}
+	change := Change{Slot: slot}
 	held, err := j.Get(ctx, slot)
 	if err != nil {
 		return err
@@ -325,21 +354,31 @@ func (j *joiner) offerFork(ctx context.Context, proof *Proof) error {
 		j.add(change.with(Same, nil))
 		return nil
 	}
-	for _, data := range proof.Blocks {
-		if err := j.carried.Put(ctx, store.NewBlock(cid.DagCBOR, data)); err != nil {
-			return err
-		}
+	blocks, err := proof.with(ctx, j.rules.Blocks)
+	if err != nil {
+		return err
 	}
-	if err := proof.Verify(ctx, j.rules.Blocks); err != nil {
+	verifier, err := proof.gather(ctx, blocks)
+	if err != nil {
 		j.add(change.refused(RefusedProof, err))
-		return nil
+		return ctx.Err()
 	}
 	change.Offered = proof.A
 	if proof.A.Policy != reference.RotationPolicy {
-		decided, err := j.byRotation(ctx, change)
+		decided, err := j.byRotationWith(ctx, blocks, verifier, change)
 		if decided || err != nil {
 			return err
 		}
 	}
+	change.Proof = proof
 	return j.fork(ctx, change, forkOf(proof.A))
+}
+
+// byRotationWith is byRotation with other blocks and keys, for one fork.
+func (j *joiner) byRotationWith(ctx context.Context, blocks store.Getter, v *reference.Verifier, change Change) (decided bool, err error) {
+	with := *j
+	with.rules.Blocks, with.verifier = blocks, v
+	decided, err = with.byRotation(ctx, change)
+	j.changes = with.changes
+	return decided, err
 }

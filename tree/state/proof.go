@@ -10,21 +10,21 @@ import (
 
 	"archivecache/dagcbor"
 	"archivecache/store"
-	"archivecache/tree/merkle"
 	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
 )
 
 // A Proof is two references that show that their author forked a directory: both are signed, have
-// the same slot and the same epoch, and neither continues the other. A node carries the proofs of
-// the forks in its state in a Merkle map from slots to
+// the same slot and the same epoch, and neither continues the other. Of two rotations they are the
+// first in which the two chains differ. A proof is encoded as
 //
 //	{"a": bytes, "b": bytes, "blocks": [bytes, ...]}
 //
 // where a is the one whose encoding is the lower one, and blocks are what has to be read to see the
 // fork: the identity document, rotations, and parts of the two histories. All of that is bytes, so
-// that nothing hangs from a proof that somebody would have to have.
+// that nothing hangs from a proof that somebody would have to have. Blocks that it does not take are
+// left out of what is kept and handed on.
 type Proof struct {
 	A, B   *reference.Reference
 	Blocks [][]byte
@@ -37,9 +37,11 @@ type proofDoc struct {
 	Blocks [][]byte `cbor:"blocks,omitempty"`
 }
 
-// Bounds of the blocks of a proof.
+// Bounds of the blocks of a proof. It takes the identity document; at most MaxRotations rotations, of
+// less than 1 KiB each; at most 65 blocks of the map of what the last rotation names, all small but
+// a leaf of 16 references; and fewer than 50 nodes of histories, of less than 3 KiB each.
 const (
-	MaxProofBlocks = reference.MaxRotations + 64
+	MaxProofBlocks = reference.MaxRotations + 128
 	MaxProofBytes  = 1 << 20
 )
 
@@ -57,24 +59,48 @@ func NewProof(a, b *reference.Reference) *Proof {
 	return &Proof{A: a, B: b}
 }
 
-// Gather verifies p and gives it the blocks that this takes, beside those that it has.
+// Prove returns the proof that two references, which are verified, are a fork, with the blocks that
+// it takes. It takes one chain of rotations at most, however long the branches of a forked identity
+// are.
+func Prove(ctx context.Context, blocks store.Getter, a, b *reference.Reference) (*Proof, error) {
+	a, b, err := reference.Parting(ctx, blocks, a, b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoProof, err)
+	}
+	p := NewProof(a, b)
+	if err := p.Gather(ctx, blocks); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Gather verifies p and leaves it with the blocks that this takes, and no others: what is read
+// follows from the two references, so it is the same for everybody. What p lacks is read from the
+// given blocks.
 func (p *Proof) Gather(ctx context.Context, blocks store.Getter) error {
-	r := &recorder{Getter: blocks, read: map[string]bool{}}
-	for _, data := range p.Blocks {
-		r.read[string(data)] = true
+	all, err := p.with(ctx, blocks)
+	if err == nil {
+		_, err = p.gather(ctx, all)
 	}
-	if err := p.Verify(ctx, r); err != nil {
-		return err
+	return err
+}
+
+// gather is Gather with blocks that have those of p. The verifier knows the keys of the author.
+func (p *Proof) gather(ctx context.Context, all store.Getter) (*reference.Verifier, error) {
+	r := &recorder{Getter: all, read: map[string]bool{}}
+	verifier := reference.NewVerifier(r)
+	if err := p.verify(ctx, r, verifier); err != nil {
+		return nil, err
 	}
-	with := &Proof{A: p.A, B: p.B}
+	needed := &Proof{A: p.A, B: p.B}
 	for _, data := range slices.Sorted(maps.Keys(r.read)) {
-		with.Blocks = append(with.Blocks, []byte(data))
+		needed.Blocks = append(needed.Blocks, []byte(data))
 	}
-	if err := with.checkBlocks(); err != nil {
-		return err
+	if err := needed.checkBlocks(); err != nil {
+		return nil, err
 	}
-	p.Blocks = with.Blocks
-	return nil
+	p.Blocks = needed.Blocks
+	return verifier, nil
 }
 
 func (p *Proof) checkBlocks() error {
@@ -118,11 +144,14 @@ func (p *Proof) with(ctx context.Context, blocks store.Getter) (store.Getter, er
 
 // Verify checks that p proves a fork. What is not among its blocks is read from the given ones.
 func (p *Proof) Verify(ctx context.Context, blocks store.Getter) error {
-	blocks, err := p.with(ctx, blocks)
+	all, err := p.with(ctx, blocks)
 	if err != nil {
 		return err
 	}
-	verifier := reference.NewVerifier(blocks)
+	return p.verify(ctx, all, reference.NewVerifier(all))
+}
+
+func (p *Proof) verify(ctx context.Context, blocks store.Getter, verifier *reference.Verifier) error {
 	sameEpoch := p.A.Epoch == p.B.Epoch && p.A.Rotation.Target() == p.B.Rotation.Target()
 	if p.A.Slot() != p.B.Slot() || !sameEpoch && p.A.Policy != reference.RotationPolicy {
 		return fmt.Errorf("%w: the two references are not of one directory, author and epoch", ErrNoProof)
@@ -139,7 +168,11 @@ func (p *Proof) Verify(ctx context.Context, blocks store.Getter) error {
 			return fmt.Errorf("%w: %w", ErrNoProof, err)
 		}
 	}
-	order, err := reference.Compare(ctx, blocks, p.A, p.B)
+	low, high := p.A, p.B
+	if low.After(high) {
+		low, high = high, low
+	}
+	order, err := reference.Compare(ctx, blocks, low, high) // nothing of the two histories may be missing
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoProof, err)
 	}
@@ -147,26 +180,6 @@ func (p *Proof) Verify(ctx context.Context, blocks store.Getter) error {
 		return fmt.Errorf("%w: one reference continues the other", ErrNoProof)
 	}
 	return nil
-}
-
-// Proofs is a map of proofs that is being read or added to.
-type Proofs struct{ m *merkle.Map }
-
-// OpenProofs returns the proofs with the given root; an undefined one is none.
-func OpenProofs(blocks store.Getter, root cid.Cid) Proofs {
-	return Proofs{merkle.NewMap(blocks, position, root)}
-}
-
-// Get returns the proof for slot; [ErrNoProof] if there is none.
-func (p Proofs) Get(ctx context.Context, slot reference.Slot) (*Proof, error) {
-	data, ok, err := p.m.Get(ctx, slot.Key())
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, ErrNoProof
-	}
-	return DecodeProof(slot, data)
 }
 
 // DecodeProof reads a proof for slot. It checks the form only.
@@ -208,22 +221,4 @@ func (p *Proof) Encode() ([]byte, error) {
 		return nil, err
 	}
 	return dagcbor.Marshal(proofDoc{a, b, p.Blocks})
-}
-
-// Add puts a proof into p.
-func (p Proofs) Add(ctx context.Context, proof *Proof) error {
-	data, err := proof.Encode()
-	if err != nil {
-		return err
-	}
-	return p.m.Set(ctx, proof.A.Slot().Key(), data)
-}
-
-// Flush writes p and returns its root; undefined if p is empty.
-func (p Proofs) Flush(ctx context.Context, blocks store.Putter) (cid.Cid, error) {
-	n, err := p.m.Len(ctx)
-	if err != nil || n == 0 {
-		return cid.Undef, err
-	}
-	return p.m.Flush(ctx, blocks)
 }
