@@ -66,11 +66,11 @@ func (j *joiner) byRotation(ctx context.Context, change Change) (decided bool, e
 	case r.Epoch > epoch:
 		j.add(change.with(Incomplete, fmt.Errorf("the rotation to epoch %d cannot be read now", r.Epoch)))
 		return true, nil
+	case r.Epoch < epoch:
+		return true, j.old(ctx, change, rotation)
 	case epochAfter(known) > epoch:
 		j.add(change.with(Incomplete, fmt.Errorf("%w: to epoch %d", ErrNotInEffect, epochAfter(known))))
 		return true, nil
-	case r.Epoch < epoch:
-		return true, j.old(ctx, change, rotation)
 	}
 	return false, nil
 }
