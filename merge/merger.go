@@ -23,6 +23,7 @@ type merger struct {
 	opt     Options
 	report  *Report
 	authors repo.Authors
+	changed bool  // whom friends accept
 	failure error // why nothing could be had; the commit has marks only then
 	stopped error // by the brake, in a dry run
 
@@ -40,17 +41,24 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 	if !authors.Accepts(node.Owner.Cid) {
 		return fmt.Errorf("%s: %w", m.report.Path, repo.ErrNoFriend)
 	}
-	if err := m.history(ctx, node); err != nil {
+	switch err := m.history(ctx, node); {
+	case errors.Is(err, reference.ErrOldKey):
+		return m.refuse(ctx, c, fmt.Errorf("%w; ask them for their newest node", reference.ErrOldKey))
+	case errors.Is(err, state.ErrIdentityForked):
+		return m.refuse(ctx, c, state.ErrIdentityForked)
+	case err != nil:
 		return err
 	}
-	accepts, err := m.accept(ctx)
-	if err != nil {
+	if err := m.accept(ctx); err != nil {
 		return err
 	}
 	if err := m.join(ctx); err != nil {
 		return err
 	}
 	if err := m.nodeForks(ctx); err != nil {
+		return err
+	}
+	if err := m.view(ctx); err != nil {
 		return err
 	}
 	if err := m.brake(ctx); err != nil {
@@ -67,30 +75,43 @@ func (m *merger) node(ctx context.Context, c cid.Cid) error {
 		return err
 	}
 	m.failure = nil
-	if m.report.Changed() == 0 && !accepts {
+	if m.report.Changed() == 0 && !m.changed {
 		m.failure = unread // what was learnt is recorded all the same; the tree does not change
 	}
 	m.report.Behind, err = m.tx.Behind(ctx, node)
 	return err
 }
 
+// refuse leaves out the whole node c, whose key does not count any more. That never changes, so
+// nobody has to try again.
+func (m *merger) refuse(ctx context.Context, c cid.Cid, why error) error {
+	node := m.report.Node
+	m.report.Changes = []state.Change{{Slot: node.Slot(), Outcome: state.RefusedKey, Offered: node, Err: why}}
+	m.tx.SetMerged(node.Owner.Cid, c)
+	m.failure = nil
+	root, err := m.tx.EditRoot(ctx)
+	if err == nil {
+		m.report.Root = root.Cid()
+	}
+	return err
+}
+
 // accept takes note of whom the author of the node accepts, before the join, which takes in what is
 // theirs.
-// It reports whether that changed the tree.
-func (m *merger) accept(ctx context.Context) (changed bool, err error) {
+func (m *merger) accept(ctx context.Context) (err error) {
 	m.report.Through = nil
 	friend := m.authors.TrustOf(m.report.Node.Owner.Cid).Friends
-	changed, err = m.tx.NoteAccepted(ctx, m.report.Node)
+	m.changed, err = m.tx.NoteAccepted(ctx, m.report.Node)
 	switch {
 	case err != nil && friend && errors.Is(err, store.ErrNotFound):
-		return changed, err // it is tried again with the next merge
+		return err // it is tried again with the next merge
 	case ctx.Err() != nil:
-		return changed, ctx.Err()
+		return ctx.Err()
 	case err != nil && friend:
 		m.report.Through = err
 	}
 	m.authors, err = m.tx.Recount(ctx)
-	return changed, err
+	return err
 }
 
 // adopt takes over what the author of the node has seen of ours.
@@ -167,6 +188,35 @@ func (m *merger) join(ctx context.Context) error {
 		}
 	}
 	m.report.Changes = changes
+	return nil
+}
+
+// view drops what friends have said with keys that the join has shown to be replaced, and computes
+// the view of those who are accepted then.
+func (m *merger) view(ctx context.Context) error {
+	for _, c := range m.report.Changes {
+		if c.Slot != reference.RotationSlot(c.Slot.Author) {
+			continue
+		}
+		dropped, err := m.tx.DropReplaced(ctx, c.Slot.Author)
+		if err != nil {
+			return err
+		}
+		m.changed = m.changed || dropped
+	}
+	var err error
+	if m.authors, err = m.tx.Recount(ctx); err != nil {
+		return err
+	}
+	for i, c := range m.report.Changes {
+		if !m.authors.Accepts(c.Slot.Author) { // accepted until then
+			m.report.Changes[i] = state.Change{Slot: c.Slot, Outcome: state.Unknown}
+		}
+	}
+	root, err := m.tx.EditRoot(ctx)
+	if err != nil {
+		return err
+	}
 	if m.report.Root, err = root.Commit(ctx); err != nil {
 		return err
 	}

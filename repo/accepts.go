@@ -19,8 +19,9 @@ import (
 )
 
 // Whom a friend accepts stands at accepts/ID, as the friend's newest merged node says: a JSON list
-// of ids, in their order. It is there for all friends who accept anybody, and counts for those of
-// whom the settings say so.
+// of ids, in their order; if the node is of an epoch N after 0, {"epoch":N,"ids":LIST}. It is there
+// for all friends who accept anybody, and counts for those of whom the settings say so. What a key
+// has said that was replaced since, as far as is known, does not stand there.
 
 // MaxIndirect is how many authors a friend may accept for them to be accepted through the friend.
 const MaxIndirect = 10_000
@@ -30,50 +31,77 @@ var ErrTooMany = fmt.Errorf("more than %d friends", MaxIndirect)
 
 // AcceptedBy returns whom a friend accepts.
 func AcceptedBy(ctx context.Context, t *tree.Tree, friend cid.Cid) ([]cid.Cid, error) {
+	a, err := acceptedBy(ctx, t, friend)
+	return a.ids, err
+}
+
+// accepted is whom a friend accepts, by a node of the epoch.
+type accepted struct {
+	epoch uint64
+	ids   []cid.Cid
+}
+
+// acceptedBy returns what stands at accepts/ID; nobody if that is nothing.
+func acceptedBy(ctx context.Context, t *tree.Tree, friend cid.Cid) (accepted, error) {
 	p, err := AcceptsPath.Join(friend.String())
 	if err != nil {
-		return nil, err
+		return accepted{}, err
 	}
 	e, err := t.Get(ctx, p)
 	if errors.Is(err, tree.ErrNotFound) {
-		return nil, nil
+		return accepted{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return accepted{}, err
 	}
-	ids, err := decodeAccepted(e.Value)
+	a, err := decodeAccepted(e.Value)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", p, ErrDamaged, err)
+		return accepted{}, fmt.Errorf("%s: %w: %w", p, ErrDamaged, err)
 	}
-	return ids, nil
+	return a, nil
 }
 
-func decodeAccepted(value []byte) ([]cid.Cid, error) {
-	var texts []string
-	if err := json.Unmarshal(value, &texts); err != nil {
-		return nil, err
+// acceptedLater is what stands at accepts/ID by a node of an epoch after 0.
+type acceptedLater struct {
+	Epoch uint64   `json:"epoch"`
+	IDs   []string `json:"ids"`
+}
+
+func decodeAccepted(value []byte) (a accepted, err error) {
+	var later acceptedLater
+	if bytes.HasPrefix(value, []byte("{")) {
+		err = json.Unmarshal(value, &later)
+	} else {
+		err = json.Unmarshal(value, &later.IDs)
 	}
-	var ids []cid.Cid
-	for _, text := range texts {
+	if err != nil {
+		return a, err
+	}
+	a.epoch = later.Epoch
+	for _, text := range later.IDs {
 		id, err := cid.Decode(text)
 		if err != nil {
-			return nil, err
+			return a, err
 		}
-		ids = append(ids, id)
+		a.ids = append(a.ids, id)
 	}
-	if again, err := encodeAccepted(ids); err != nil || !bytes.Equal(again, value) {
-		return nil, errors.New("not in the form that merge writes")
+	if again, err := a.encode(); err != nil || !bytes.Equal(again, value) {
+		return a, errors.New("not in the form that merge writes")
 	}
-	return ids, nil
+	return a, nil
 }
 
-func encodeAccepted(ids []cid.Cid) ([]byte, error) {
-	texts := make([]string, len(ids))
-	for i, id := range ids {
+func (a accepted) encode() ([]byte, error) {
+	texts := make([]string, len(a.ids))
+	for i, id := range a.ids {
 		texts[i] = id.String()
 	}
 	slices.Sort(texts)
-	return json.Marshal(slices.Compact(texts))
+	texts = slices.Compact(texts)
+	if a.epoch == 0 {
+		return json.Marshal(texts)
+	}
+	return json.Marshal(acceptedLater{a.epoch, texts})
 }
 
 // NoteAccepted records whom the author of node, a friend, accepts by it, and reports whether that
@@ -92,8 +120,22 @@ func (tx *Tx) NoteAccepted(ctx context.Context, node *reference.Reference) (chan
 		wrong = fmt.Errorf("nobody is accepted through %s: %w", node.Owner, wrong)
 		ids = nil
 	}
-	changed, err = tx.setAccepted(ctx, node.Owner.Cid, ids)
+	changed, err = tx.setAccepted(ctx, node.Owner.Cid, accepted{node.Epoch, ids})
 	return changed, errors.Join(wrong, err)
+}
+
+// DropReplaced removes whom a friend accepts if the key that said so does not count any more, as far
+// as is known here. It is for whoever learns of a rotation, or of two of one key, so that the order
+// in which that and the node came does not matter. It reports whether the tree changed.
+func (tx *Tx) DropReplaced(ctx context.Context, friend cid.Cid) (changed bool, err error) {
+	a, err := acceptedBy(ctx, tx.Tree, friend)
+	if err != nil || len(a.ids) == 0 {
+		return false, err
+	}
+	if over, err := tx.isOver(ctx, friend, a.epoch); !over || err != nil {
+		return false, err
+	}
+	return tx.setAccepted(ctx, friend, accepted{})
 }
 
 // acceptedIn returns the friends that a node lists.
@@ -121,7 +163,8 @@ func (tx *Tx) acceptedIn(ctx context.Context, node *reference.Reference) ([]cid.
 	return ids, err
 }
 
-func (tx *Tx) setAccepted(ctx context.Context, friend cid.Cid, ids []cid.Cid) (changed bool, err error) {
+// setAccepted records whom a friend accepts, and reports whether that changed the tree.
+func (tx *Tx) setAccepted(ctx context.Context, friend cid.Cid, a accepted) (changed bool, err error) {
 	p, err := AcceptsPath.Join(friend.String())
 	if err != nil {
 		return false, err
@@ -133,13 +176,13 @@ func (tx *Tx) setAccepted(ctx context.Context, friend cid.Cid, ids []cid.Cid) (c
 	case !errors.Is(err, tree.ErrNotFound):
 		return false, err
 	}
-	if len(ids) == 0 {
+	if len(a.ids) == 0 {
 		if before == nil {
 			return false, nil
 		}
 		return true, tx.Remove(ctx, p)
 	}
-	value, err := encodeAccepted(ids)
+	value, err := a.encode()
 	if err != nil || bytes.Equal(value, before) {
 		return false, err
 	}

@@ -62,7 +62,7 @@ func (tx *Tx) behind(ctx context.Context, friend cid.Cid, data dagcbor.Raw) (*Be
 	if err != nil || seen == nil {
 		return nil, ctx.Err()
 	}
-	if over, err := tx.isOver(ctx, seen); over || err != nil {
+	if over, err := tx.isOver(ctx, friend, seen.Epoch); over || err != nil {
 		return nil, err
 	}
 	mark, err := tx.Mark(ctx, seen.Slot())

@@ -181,7 +181,7 @@ func (tx *Tx) AddNode(ctx context.Context, node *reference.Reference) (p path.Pa
 	if err := tx.checkRotations(ctx, node, mark); err != nil {
 		return p, false, err
 	}
-	if err := tx.checkEpoch(ctx, node); err != nil {
+	if err := tx.checkNodeKey(ctx, node); err != nil {
 		return p, false, err
 	}
 	if isNew, err = tx.rankNode(ctx, node); err != nil {
@@ -211,23 +211,32 @@ func (tx *Tx) recordRotations(ctx context.Context, node *reference.Reference) er
 	return tx.RecordRotation(ctx, last)
 }
 
-// checkEpoch checks that the key that signed node was not replaced, as far as is known here.
-func (tx *Tx) checkEpoch(ctx context.Context, node *reference.Reference) error {
-	mark, err := tx.Mark(ctx, reference.RotationSlot(node.Owner.Cid))
+// checkNodeKey checks that the key that signed node was not replaced, as far as is known here.
+func (tx *Tx) checkNodeKey(ctx context.Context, node *reference.Reference) error {
+	err := tx.checkEpoch(ctx, node.Owner.Cid, node.Epoch)
+	if errors.Is(err, reference.ErrOldKey) {
+		return fmt.Errorf("node %d of %w", node.Sequence, err)
+	}
+	return err
+}
+
+// checkEpoch checks that the key of an epoch was not replaced, as far as is known here.
+func (tx *Tx) checkEpoch(ctx context.Context, author cid.Cid, epoch uint64) error {
+	mark, err := tx.Mark(ctx, reference.RotationSlot(author))
 	switch {
 	case err != nil:
 		return err
 	case mark.ForkedFrom > 0:
-		return fmt.Errorf("%s: %w", node.Owner, state.ErrIdentityForked)
-	case mark.Reference != nil && node.Epoch <= mark.Reference.Epoch:
-		return fmt.Errorf("node %d of %s: %w", node.Sequence, node.Owner, reference.ErrOldKey)
+		return fmt.Errorf("%s: %w", author, state.ErrIdentityForked)
+	case mark.Reference != nil && epoch <= mark.Reference.Epoch:
+		return fmt.Errorf("%s: %w", author, reference.ErrOldKey)
 	}
 	return nil
 }
 
-// isOver reports whether the key that signed node does not count any more, as far as is known here.
-func (tx *Tx) isOver(ctx context.Context, node *reference.Reference) (bool, error) {
-	err := tx.checkEpoch(ctx, node)
+// isOver reports whether the key of an epoch does not count any more, as far as is known here.
+func (tx *Tx) isOver(ctx context.Context, author cid.Cid, epoch uint64) (bool, error) {
+	err := tx.checkEpoch(ctx, author, epoch)
 	if errors.Is(err, state.ErrIdentityForked) || errors.Is(err, reference.ErrOldKey) {
 		return true, nil
 	}

@@ -110,10 +110,18 @@ func (tx *Tx) compareRotations(ctx context.Context, known, shown *reference.Refe
 
 // RecordFork records the fork that proof, which is verified, shows, with the blocks that it takes to
 // see it. It reports whether that is news; of nodes of an epoch that a rotation has ended it is none.
-func (tx *Tx) RecordFork(ctx context.Context, proof *state.Proof) (bool, error) {
+func (tx *Tx) RecordFork(ctx context.Context, proof *state.Proof) (isNew bool, err error) {
+	if isNew, err = tx.recordFork(ctx, proof); err != nil {
+		return false, err
+	}
+	_, err = tx.DropReplaced(ctx, proof.A.Owner.Cid)
+	return isNew, err
+}
+
+func (tx *Tx) recordFork(ctx context.Context, proof *state.Proof) (bool, error) {
 	slot := proof.A.Slot()
 	if proof.A.Policy == reference.NodePolicy {
-		if over, err := tx.isOver(ctx, proof.A); over || err != nil {
+		if over, err := tx.isOver(ctx, slot.Author, proof.A.Epoch); over || err != nil {
 			return false, err
 		}
 	}
@@ -130,8 +138,12 @@ func (tx *Tx) RecordFork(ctx context.Context, proof *state.Proof) (bool, error) 
 }
 
 // Settle checks the history of a node against the newest one of its author that was checked
-// before, now that the history can be read from the blocks of the commit.
+// before, now that the history can be read from the blocks of the commit. A node may have come
+// before the rotation or the fork because of which it does not count.
 func (tx *Tx) Settle(ctx context.Context, node *reference.Reference) error {
+	if err := tx.checkNodeKey(ctx, node); err != nil {
+		return err
+	}
 	slot := node.Slot()
 	mark, err := tx.Mark(ctx, slot)
 	if err != nil {

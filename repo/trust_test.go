@@ -61,11 +61,13 @@ func FuzzSeen(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	ids, err := encodeAccepted([]cid.Cid{author(1), author(2)})
-	if err != nil {
-		f.Fatal(err)
+	for epoch := range uint64(2) {
+		data, err := accepted{epoch, []cid.Cid{author(1), author(2)}}.encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
 	}
-	f.Add(ids)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var seen seenNode
 		if dagcbor.Unmarshal(data, &seen) == nil {
@@ -74,8 +76,8 @@ func FuzzSeen(f *testing.F) {
 			}
 			_ = seen.checkEmpty()
 		}
-		if ids, err := decodeAccepted(data); err == nil {
-			if again, err := encodeAccepted(ids); err != nil || !bytes.Equal(again, data) {
+		if a, err := decodeAccepted(data); err == nil {
+			if again, err := a.encode(); err != nil || !bytes.Equal(again, data) {
 				t.Errorf("%s is read and written as %s, %v", data, again, err)
 			}
 		}
@@ -113,7 +115,7 @@ func noted(t *testing.T, records map[string]dagcbor.Raw) ([]cid.Cid, error) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.setAccepted(ctx, friend, []cid.Cid{author(-1)})
+		_, err = tx.setAccepted(ctx, friend, accepted{ids: []cid.Cid{author(-1)}})
 		return err
 	})
 	if err != nil {
