@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -46,6 +47,40 @@ func TestKillRotate(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(h.dir, "a", "keys", "*")); err != nil || len(left) == 0 {
 		t.Fatalf("keys: %v, %v", left, err)
 	}
+}
+
+// TestKillRotateAway kills rotate-identity with the keys in files of their own. The same command
+// finishes what was begun, by one rotation; then the folder has the key that counts, and only the
+// file the next one.
+func TestKillRotateAway(t *testing.T) {
+	h := newHome(t)
+	h.run("initialize", "-repo", "a")
+	h.run("new-identity", "-repo", "a", "-next", "0.next", "identities/me")
+	rotate := func(n int) []string {
+		return []string{"-repo", "a", "-next", fmt.Sprint(n, ".next"), "-next-out", fmt.Sprint(n+1, ".next"), "node", "identities/me"}
+	}
+	limit := most(func() { h.run("rotate-identity", rotate(0)...) })
+	again, committed := 0, 0
+	for n := 1; n <= kills/2; n++ {
+		h.kill(limit, "rotate-identity", rotate(n)...)
+		if h.epoch("a") == n+1 {
+			committed++
+		}
+		if h.epoch("a") == n || h.sh("grep -c ^key a/keys/*.key") != "1" {
+			h.run("rotate-identity", rotate(n)...)
+			again++
+		}
+		if got := h.epoch("a"); got != n+1 {
+			t.Fatalf("epoch %d, and it should be %d", got, n+1)
+		}
+		if got, want := h.sh("grep -h ^key a/keys/*.key | cut -d ' ' -f 2"), fmt.Sprint(n+1); got != want {
+			t.Fatalf("the folder has the keys of epochs %q, and it should be %s", got, want)
+		}
+		if got, want := h.sh(fmt.Sprint("grep -h ^key ", n+1, ".next | cut -d ' ' -f 2")), fmt.Sprint(n+2); got != want {
+			t.Fatalf("the file has the keys of epochs %q, and it should be %s", got, want)
+		}
+	}
+	t.Logf("%d of %d had committed, %d were done again", committed, kills/2, again)
 }
 
 // epoch returns how often the key of identities/me was rotated.

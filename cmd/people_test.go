@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"archivecache/identity"
 	"archivecache/repo"
 	"archivecache/store"
 
 	blocks "github.com/ipfs/go-block-format"
+	"github.com/ipfs/go-cid"
 	gocar "github.com/ipld/go-car/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -47,6 +49,17 @@ func friends(ts *testscript.TestScript, neg bool, names []string) {
 func publish(ts *testscript.TestScript, neg bool, names []string) {
 	for _, name := range names {
 		_, err := output(ts, "new-node", "-repo", name, "node", "identities/me")
+		ts.Check(err)
+	}
+}
+
+// grow adds a key to each of those named, as rotate-identity leaves them that is killed before its
+// commit.
+func grow(ts *testscript.TestScript, neg bool, names []string) {
+	for _, name := range names {
+		id, err := cid.Decode(ts.Getenv(name))
+		ts.Check(err)
+		_, err = identity.OpenKeyring(ts.MkAbs(name+"/keys")).Update(id, nil, (*identity.Secret).Grow)
 		ts.Check(err)
 	}
 }

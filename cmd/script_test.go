@@ -102,6 +102,7 @@ var words = map[string]func(*testscript.TestScript, bool, []string){
 	"differ":   differ,
 	"bomb":     bomb,
 	"forge":    forge,
+	"grow":     grow,
 }
 
 // sh runs a pipeline of the shell, given as one argument. With ! it has to fail.

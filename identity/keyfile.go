@@ -184,6 +184,18 @@ func WriteFile(name string, s *Secret, passphrase []byte) error {
 	return nil
 }
 
+// SyncFile makes sure that a key file that is there is on disk, as one that [WriteFile] has made.
+func SyncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("sync key file: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close(), syncDir(filepath.Dir(name))); err != nil {
+		return fmt.Errorf("sync key file: %w", err)
+	}
+	return nil
+}
+
 // write fills f with the key file of s and closes it.
 func write(f *os.File, s *Secret, passphrase []byte) error {
 	var err error

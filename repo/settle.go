@@ -63,6 +63,9 @@ func (tx *Tx) RecordRotation(ctx context.Context, rotation *reference.Reference)
 	}
 	mark.Reference = rotation
 	tx.SetMark(rotation.Slot(), mark)
+	if _, err := tx.DropReplaced(ctx, rotation.Owner.Cid); err != nil {
+		return err
+	}
 	return tx.KeepRotation(ctx, rotation)
 }
 

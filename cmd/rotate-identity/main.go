@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"archivecache/identity"
 	"archivecache/internal/cli"
@@ -40,7 +38,8 @@ ends the identity for everybody.
 
 If the next key was kept elsewhere (new-identity -next), name its file with
 -next; it is not changed, and not needed any more then. The key after that is
-kept in the folder keys, or with -next-out in a new FILE and nowhere else.
+kept in the folder keys, or with -next-out in a new FILE and nowhere else. If the
+command was interrupted, type it once more as it was.
 
 Example:
 
@@ -90,6 +89,15 @@ func rotate(ctx context.Context, env *local.Env, r *repo.Repo, id cid.Cid, p pat
 		return err
 	}
 	epoch := chain.Epoch()
+	if err := checkNextOut(r.Keys(), id, o); err != nil {
+		return err
+	}
+	if finished, err := finish(r.Keys(), chain, id, ask, o); finished || err != nil {
+		if finished {
+			env.Say("%s is in epoch %d by a rotation that was interrupted; the folder has only the key of that now, and %s the next one", id, epoch, o.nextOut)
+		}
+		return err
+	}
 	secret, err := assemble(r.Keys(), id, ask, epoch, o)
 	if err != nil {
 		return err
@@ -135,73 +143,6 @@ func try(ctx context.Context, r *repo.Repo, commit func(context.Context, *repo.T
 		return nil
 	}
 	return err
-}
-
-// assemble returns the secret with the next key, which may be in a file of its own, and the one
-// after, which is new unless a rotation before was killed.
-func assemble(keys *identity.Keyring, id cid.Cid, ask identity.Ask, epoch uint64, o options) (*identity.Secret, error) {
-	s, err := keys.Load(id, ask)
-	if err != nil {
-		return nil, err
-	}
-	files := []string{o.next}
-	if _, err := os.Lstat(o.nextOut); o.nextOut != "" && !errors.Is(err, fs.ErrNotExist) {
-		files = append(files, o.nextOut)
-	}
-	for _, name := range files {
-		if name == "" {
-			continue
-		}
-		away, err := readKeys(name, o.words)
-		if err != nil {
-			return nil, err
-		}
-		if s, err = s.With(away); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	if _, err := s.At(epoch + 1); err != nil {
-		return nil, err
-	}
-	if _, err := s.At(epoch + 2); err == nil {
-		return s, nil
-	}
-	return s.Grow()
-}
-
-// keep keeps the keys of the secret in the key folder, but the last one in the file for it, if
-// there is to be one.
-func keep(keys *identity.Keyring, secret *identity.Secret, ask identity.Ask, epoch uint64, o options) error {
-	if o.nextOut != "" {
-		without, last := secret.Split(epoch + 2)
-		if err := writeLast(o, last); err != nil {
-			return err
-		}
-		secret = without
-	}
-	_, err := keys.Update(secret.ID(), ask, func(s *identity.Secret) (*identity.Secret, error) { return s.With(secret) })
-	return err
-}
-
-// writeLast writes the file with the last key, unless a rotation that was killed has.
-func writeLast(o options, last *identity.Secret) error {
-	err := identity.WriteFile(o.nextOut, last, nil)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if before, readErr := readKeys(o.nextOut, o.words); readErr != nil || !before.Has(last) {
-		return err
-	}
-	return nil
-}
-
-func readKeys(name string, words *passphrase.Source) (*identity.Secret, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return identity.Import(f, func(identity.ID) ([]byte, error) { return words.Ask(name) })
 }
 
 func report(env *local.Env, done repo.Rotated, published repo.Publication) {
