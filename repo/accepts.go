@@ -124,15 +124,20 @@ func (tx *Tx) NoteAccepted(ctx context.Context, node *reference.Reference) (chan
 	return changed, errors.Join(wrong, err)
 }
 
-// DropReplaced removes whom a friend accepts if the key that said so does not count any more, as far
-// as is known here. It is for whoever learns of a rotation, or of two of one key, so that the order
-// in which that and the node came does not matter. It reports whether the tree changed.
+// DropReplaced removes whom a friend accepts if no node of the epoch that said so counts any more,
+// as far as is known here. It is for whoever learns of a rotation or of a fork, so that the order in
+// which that and the node came does not matter. It reports whether the tree changed.
 func (tx *Tx) DropReplaced(ctx context.Context, friend cid.Cid) (changed bool, err error) {
 	a, err := acceptedBy(ctx, tx.Tree, friend)
 	if err != nil || len(a.ids) == 0 {
 		return false, err
 	}
-	if over, err := tx.isOver(ctx, friend, a.epoch); !over || err != nil {
+	mark, err := tx.Mark(ctx, reference.NodeSlot(friend))
+	if err != nil {
+		return false, err
+	}
+	over, err := tx.isOver(ctx, friend, a.epoch)
+	if err != nil || !over && mark.ForkedFrom <= a.epoch {
 		return false, err
 	}
 	return tx.setAccepted(ctx, friend, accepted{})

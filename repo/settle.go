@@ -18,6 +18,9 @@ func (tx *Tx) forked(ctx context.Context, known, node *reference.Reference, mark
 	mark.Proof = proof
 	mark.ForkedFrom = max(mark.ForkedFrom, node.Epoch+1)
 	tx.SetMark(node.Slot(), mark)
+	if _, err := tx.DropReplaced(ctx, node.Owner.Cid); err != nil {
+		return err
+	}
 	return Keep(fmt.Errorf("%w: sequences %d and %d", ErrForked, known.Sequence, node.Sequence))
 }
 
