@@ -181,7 +181,11 @@ func (m *merger) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changes = state.OneEach(append(changes, learnt...))
+	proven, err := m.proven(ctx, root, rules, append(changes, learnt...))
+	if err != nil {
+		return err
+	}
+	changes = state.OneEach(append(append(changes, learnt...), proven...))
 	for i := range changes {
 		if err := m.settle(ctx, root, &changes[i]); err != nil {
 			return err
@@ -249,14 +253,42 @@ func (m *merger) overQuota() {
 	}
 }
 
-// unread returns the first error of a change that could not be read now, or nil.
+// unread returns the first error of a change that could not be read now, or nil. That a rotation of
+// somebody else is not in effect says nothing about the node: when it is, it says by itself what
+// counts, and its author may never let it be.
 func (m *merger) unread() error {
 	for _, c := range m.report.Changes {
-		if c.Outcome == state.Incomplete {
+		_, own := m.authors.Own[c.Slot.Author]
+		others := !own && !c.Slot.Author.Equals(m.report.Node.Owner.Cid)
+		if c.Outcome == state.Incomplete && !(others && errors.Is(c.Err, state.ErrNotInEffect)) {
 			return c.Err
 		}
 	}
 	return nil
+}
+
+// proven offers again what is proven of authors whose rotations came into effect: a proof that came
+// before could not show in the state.
+func (m *merger) proven(ctx context.Context, root *tree.Root, rules state.Rules, changes []state.Change) ([]state.Change, error) {
+	rotated := map[cid.Cid]bool{}
+	for _, c := range changes {
+		if c.Slot == reference.RotationSlot(c.Slot.Author) && (c.Outcome == state.New || c.Outcome == state.Newer) {
+			rotated[c.Slot.Author] = true
+		}
+	}
+	if len(rotated) == 0 {
+		return nil, nil
+	}
+	var all []state.Change
+	err := m.tx.Repo().Proofs(ctx, func(slot reference.Slot, p *state.Proof) error {
+		if !rotated[slot.Author] || p.A.Directory == nil {
+			return nil
+		}
+		more, err := root.OfferFork(ctx, rules, p)
+		all = append(all, more...)
+		return err
+	})
+	return all, err
 }
 
 // tell hands on what became of slots and paths. The commit is made, unless this is a dry run, so

@@ -34,13 +34,16 @@ func (tx *Tx) ImportProof(ctx context.Context, p *state.Proof) (isNew bool, err 
 	if p.A.Policy == reference.NodePolicy {
 		return tx.RecordFork(ctx, p) // which no state shows
 	}
-	newKeys := false
+	pending := false
 	if p.A.Policy != reference.RotationPolicy {
-		if newKeys, err = tx.recordKeys(ctx, p); err != nil {
+		if err = tx.recordKeys(ctx, p); err != nil {
+			return false, err
+		}
+		if pending, err = tx.pendingKeys(ctx, p); err != nil {
 			return false, err
 		}
 	}
-	if !newKeys {
+	if !pending {
 		if isNew, err = tx.offerFork(ctx, p, authors); err != nil {
 			return false, err
 		}
@@ -75,32 +78,45 @@ func (tx *Tx) offerFork(ctx context.Context, p *state.Proof, authors Authors) (c
 }
 
 // recordKeys records the rotation that a proof, which is verified, is signed under, if it continues
-// what is known. It reports whether it has: what it names did not come with the proof, so it is not
-// in effect, and the fork is not for the state to show.
-func (tx *Tx) recordKeys(ctx context.Context, p *state.Proof) (recorded bool, err error) {
+// what is known.
+func (tx *Tx) recordKeys(ctx context.Context, p *state.Proof) error {
 	blocks := store.NewOverlay(tx.Blocks)
 	for _, data := range p.Blocks {
 		if err := blocks.Put(ctx, store.NewBlock(cid.DagCBOR, data)); err != nil {
-			return false, err
+			return err
 		}
 	}
 	chain, err := reference.NewVerifier(blocks).Chain(ctx, p.A)
 	if err != nil || chain.Rotation() == nil {
-		return false, err
+		return err
 	}
 	mark, err := tx.Mark(ctx, chain.Rotation().Slot())
 	if err != nil || !chain.Rotation().After(mark.Reference) {
-		return false, err
+		return err
 	}
 	if mark.Reference != nil {
 		if order, err := reference.Compare(ctx, blocks, mark.Reference, chain.Rotation()); order != reference.Newer {
-			return false, err // a fork, and the state will show that
+			return err // a fork, and the state will show that
 		}
 	}
 	for _, rotation := range chain.Rotations {
 		if err := tx.KeepRotation(ctx, rotation); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, tx.RecordRotation(ctx, chain.Rotation())
+	return tx.RecordRotation(ctx, chain.Rotation())
+}
+
+// pendingKeys reports whether the rotation that p is signed under is not in effect: what it names
+// did not come with the proof, so the fork is not for the state to show yet.
+func (tx *Tx) pendingKeys(ctx context.Context, p *state.Proof) (bool, error) {
+	root, err := tx.EditRoot(ctx)
+	if err != nil {
+		return false, err
+	}
+	held, err := root.State().Rotation(ctx, p.A.Owner.Cid)
+	if errors.Is(err, state.ErrIdentityForked) {
+		return false, nil
+	}
+	return p.A.Epoch > 0 && (held == nil || held.Epoch+1 < p.A.Epoch), err
 }

@@ -103,6 +103,7 @@ type joiner struct {
 	changes  []Change
 	fresh    map[cid.Cid]bool        // authors with slots that were empty
 	proving  map[store.Digest][]byte // the blocks of the proofs in changes
+	stuck    map[string]error        // why a rotation, by its last signature, is not in effect
 }
 
 func (s *State) newJoiner(rules Rules) *joiner {
@@ -111,6 +112,7 @@ func (s *State) newJoiner(rules Rules) *joiner {
 	return &joiner{
 		State: s, rules: rules, carried: carried, verifier: reference.NewVerifier(carried),
 		fresh: map[cid.Cid]bool{}, proving: map[store.Digest][]byte{},
+		stuck: map[string]error{},
 	}
 }
 

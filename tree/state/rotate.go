@@ -68,7 +68,7 @@ func (j *joiner) byRotation(ctx context.Context, change Change) (decided bool, e
 		return true, nil
 	case r.Epoch < epoch:
 		return true, j.old(ctx, change, rotation)
-	case epochAfter(known) > epoch:
+	case epochAfter(known) > epoch && !j.malformed(known):
 		j.add(change.with(Incomplete, fmt.Errorf("%w: to epoch %d", ErrNotInEffect, epochAfter(known))))
 		return true, nil
 	}
@@ -103,7 +103,14 @@ func (j *joiner) recall(ctx context.Context, slot reference.Slot, offered *refer
 	case known == nil || offered != nil && bytes.Equal(known.NextSignature, offered.NextSignature):
 		return known, nil
 	}
-	return mark.Reference, j.offerRotation(ctx, slot, mark.Reference)
+	before := len(j.changes)
+	err = j.offerRotation(ctx, slot, mark.Reference)
+	for i, c := range j.changes[before:] {
+		if c.Outcome == Incomplete && c.Slot == slot {
+			j.changes[before+i].Err = fmt.Errorf("%w: %w", ErrNotInEffect, c.Err)
+		}
+	}
+	return mark.Reference, err
 }
 
 func (j *joiner) recallFork(ctx context.Context, slot reference.Slot) error {
@@ -120,6 +127,9 @@ func (j *joiner) offerRotation(ctx context.Context, slot reference.Slot, rotatio
 	held, err := j.Get(ctx, slot)
 	if err != nil || held.Fork != nil || rotation == nil || held.Reference != nil && bytes.Equal(rotation.NextSignature, held.Reference.NextSignature) {
 		return err
+	}
+	if j.stuck[string(rotation.NextSignature)] != nil {
+		return nil // it was told of
 	}
 	before := len(j.changes)
 	if err := j.offer(ctx, rotation, &offered{}); err != nil {
@@ -169,6 +179,7 @@ func (j *joiner) old(ctx context.Context, change Change, rotation *reference.Ref
 func (j *joiner) rotate(ctx context.Context, change Change) error {
 	rotation := change.Offered
 	if err := j.present(ctx, rotation); err != nil {
+		j.stuck[string(rotation.NextSignature)] = err
 		j.add(change.refused(RefusedForm, err))
 		return ctx.Err()
 	}
@@ -184,6 +195,7 @@ func (j *joiner) rotate(ctx context.Context, change Change) error {
 		return j.sameKeys(ctx, rotation, r.Reference)
 	})
 	if err != nil {
+		j.stuck[string(rotation.NextSignature)] = err
 		j.add(change.refused(RefusedForm, err))
 		return nil
 	}
@@ -214,6 +226,12 @@ func (j *joiner) rotate(ctx context.Context, change Change) error {
 		}
 	}
 	return nil
+}
+
+// malformed reports whether what a rotation names was found to be malformed: it never is in effect.
+func (j *joiner) malformed(rotation *reference.Reference) bool {
+	err := j.stuck[string(rotation.NextSignature)]
+	return err != nil && !errors.Is(err, store.ErrNotFound)
 }
 
 // sameKeys checks that last, which a rotation names, is signed under the rotations before that one.

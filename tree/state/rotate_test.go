@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -548,5 +549,57 @@ func TestRotationNotInEffect(t *testing.T) {
 	}
 	if changes := r.offer(late); changes[len(changes)-1].Outcome != state.RefusedKey {
 		t.Errorf("of the old key, after the first rotation: %+v, want that it is refused", changes)
+	}
+}
+
+// TestMalformedRotationStopsNobody sees what an author has signed before and after a rotation of
+// theirs that names a reference with a wrong signature: it is never in effect.
+func TestMalformedRotationStopsNobody(t *testing.T) {
+	ctx, blocks := t.Context(), store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	ref, err := owner.Layer(ctx, blocks, treetest.Shared("root/forum"), nil, 1)
+	must(t, err)
+	bad, err := owner.Layer(ctx, blocks, treetest.Shared("root/other"), nil, 1)
+	must(t, err)
+	bad.Time = 99
+	malformed, err := owner.Rotate(ctx, blocks, bad)
+	must(t, err)
+	before, after := newReplica(t, blocks), newReplica(t, blocks)
+	for _, r := range []*reference.Reference{ref, malformed, ref} {
+		before.keepRotations(before.offer(r))
+	}
+	for _, r := range []*reference.Reference{malformed, ref, malformed} {
+		after.keepRotations(after.offer(r))
+	}
+	if !before.root.Equals(after.root) || len(describe(after)) != 1 {
+		t.Errorf("before it %v, after it %v", describe(before), describe(after))
+	}
+}
+
+// TestPendingRotationIsTriedOnce merges many references of an author whose rotation cannot be put
+// into effect: it is looked at once, and not for each of them.
+func TestPendingRotationIsTriedOnce(t *testing.T) {
+	ctx, blocks := t.Context(), store.NewOverlay(store.NewMemory())
+	owner := treetest.NewSigner(1)
+	sender, r := newReplica(t, blocks), newReplica(t, blocks)
+	var refs []*reference.Reference
+	for i := range 30 {
+		ref, err := owner.Layer(ctx, blocks, treetest.Shared(fmt.Sprint("root/", i)), nil, 1)
+		must(t, err)
+		refs = append(refs, ref)
+	}
+	sender.offer(refs...)
+	rotation, err := owner.Rotate(ctx, blocks, refs...)
+	must(t, err)
+	r.marks[rotation.Slot()] = state.Mark{Reference: rotation}
+	rules, tries := r.rules(), 0
+	rules.Present = func(_ context.Context, c cid.Cid) error {
+		tries++
+		return &store.MissingError{Cid: c}
+	}
+	changes, err := state.Open(blocks, r.root).Join(ctx, rules, sender.root, state.OpenProofs(blocks, cid.Undef))
+	must(t, err)
+	if tries != 1 || len(changes) != 31 {
+		t.Errorf("tried %d times, %d changes; want once, and one for each reference and the rotation", tries, len(changes))
 	}
 }
