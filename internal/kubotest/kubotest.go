@@ -131,7 +131,7 @@ func NewRepo(tb testing.TB, profiles ...string) *Repo {
 // Command returns a call of ipfs on the repository.
 func (r *Repo) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(r.binary, args...)
-	cmd.Env = append(os.Environ(), "IPFS_PATH="+r.Dir, "GOLOG_LOG_LEVEL=fatal")
+	cmd.Env = append(os.Environ(), "IPFS_PATH="+r.Dir, "GOLOG_LOG_LEVEL=fatal", "IPFS_TELEMETRY=off")
 	return cmd
 }
 
