@@ -21,6 +21,9 @@ type Option func(*Kubo)
 // Offline starts the daemon with --offline: it talks to no peer and asks nobody for blocks.
 func Offline(k *Kubo) { k.args = append(k.args, "--offline") }
 
+// Synced has the daemon sync each block to the disk, as one does that was not made for tests.
+func Synced(k *Kubo) { k.sync = true }
+
 // At puts the IPFS repository below the folder dir, such as one of [SmallDisk].
 func At(dir string) Option { return func(k *Kubo) { k.Dir = filepath.Join(dir, "ipfs") } }
 
@@ -38,6 +41,7 @@ type Kubo struct {
 
 	tb     testing.TB
 	args   []string
+	sync   bool
 	config [][2]string
 	cmd    *exec.Cmd
 	log    lockedBuffer
@@ -58,6 +62,9 @@ func Daemon(tb testing.TB, options ...Option) *Kubo {
 	for _, c := range k.config {
 		k.Repo.Run(tb, "config", "--json", c[0], c[1])
 	}
+	if k.sync {
+		k.syncBlocks()
+	}
 	k.Start()
 	tb.Cleanup(k.Stop)
 	k.Peer = k.Run("id", "-f", "<id>")
@@ -68,6 +75,17 @@ func Daemon(tb testing.TB, options ...Option) *Kubo {
 func (k *Kubo) listen(api, gateway string) {
 	k.Repo.Run(k.tb, "config", "--json", "Addresses", fmt.Sprintf(
 		`{"API": %q, "Gateway": %q, "Swarm": ["/ip4/127.0.0.1/tcp/0"]}`, api, gateway))
+}
+
+func (k *Kubo) syncBlocks() {
+	file := filepath.Join(k.Dir, "config")
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(data, []byte(`"sync": false`), []byte(`"sync": true`), 1), 0o600)
+	}
+	if err != nil {
+		k.tb.Fatal(err)
+	}
 }
 
 // keepPorts writes the ports that were free into the configuration, for a Restart.

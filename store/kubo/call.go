@@ -95,10 +95,12 @@ func readToEnd(resp *rpc.Response, w *watch, read func(*reply) error) error {
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("the answer has more than %d bytes", limit)
+		err = fmt.Errorf("%w: more than %d bytes", errTooLong, limit)
 	}
 	return data, err
 }
+
+var errTooLong = errors.New("the answer is too long")
 
 // explain says what kind of failure an error of the transport is.
 func explain(err error) error {

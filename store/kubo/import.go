@@ -18,19 +18,21 @@ import (
 
 // importBatch sends blocks with their manifest, and returns when the daemon has them all and has
 // pinned the manifest under its name.
-func (d *Daemon) importBatch(ctx context.Context, m manifest, blocks []item) (root cid.Cid, err error) {
-	b := m.block()
-	err = d.do(ctx, call{
-		command:  "dag/import",
-		options:  map[string]string{"pin-roots": "true", "allow-big-block": "false", "stats": "true", "fast-provide-root": "false", "fast-provide-dag": "false"},
-		body:     formFile(carParts(b, blocks)...),
+func (d *Daemon) importBatch(ctx context.Context, b *batch) error {
+	err := d.do(ctx, call{
+		command: "dag/import",
+		options: map[string]string{
+			"pin-roots": "true", "stats": "true", "allow-big-block": "false",
+			"fast-provide-root": "false", "fast-provide-dag": "false",
+		},
+		body:     formFile(carParts(b.manifest, b.items)...),
 		bodyType: formType,
 		patience: waiting * d.timeout,
-	}, func(r *reply) error { return checkImport(r, b.Cid, 1+len(blocks)) })
-	if err == nil {
-		err = d.pin(ctx, b.Cid, d.pinName("batch/"+m.nonce[:8]), true)
+	}, func(r *reply) error { return checkImport(r, b.manifest.Cid, 1+len(b.items)) })
+	if err != nil {
+		return err
 	}
-	return b.Cid, err
+	return d.pin(ctx, b.manifest.Cid, b.name, true)
 }
 
 // A boundary has to occur nowhere in a body, so it is drawn for each process.

@@ -2,7 +2,6 @@ package kubo_test
 
 import (
 	"testing"
-	"time"
 
 	"archivecache/internal/kubotest"
 	"archivecache/store"
@@ -36,5 +35,3 @@ func TestStore(t *testing.T) {
 		})
 	})
 }
-
-var _ = time.Second

@@ -88,17 +88,17 @@ func decodeManifest(data []byte) (m manifest, err error) {
 	text, err := dag.ScanPB(data, func(l dag.PBLink) error {
 		c, err := cid.Cast(l.Cid)
 		if err != nil || c.Version() != 1 || c.Type() != cid.Raw {
-			return fmt.Errorf("%w: a link to something else than a raw block", errNotManifest)
+			return errors.New("a link to something else than a raw block")
 		}
 		d, err := store.DigestOf(c)
 		if err != nil || l.Tsize > store.MaxBlock {
-			return fmt.Errorf("%w: a link to %s of %d bytes", errNotManifest, c, l.Tsize)
+			return fmt.Errorf("a link to %s of %d bytes", c, l.Tsize)
 		}
 		m.links = append(m.links, link{d, l.Tsize})
 		return nil
 	})
 	if err != nil {
-		return manifest{}, err
+		return manifest{}, fmt.Errorf("%w: %w", errNotManifest, err)
 	}
 	if err := m.readText(string(text)); err != nil {
 		return manifest{}, err

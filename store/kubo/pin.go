@@ -2,6 +2,7 @@ package kubo
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,17 +20,19 @@ import (
 const (
 	maxPins   = 1 << 20 // that are listed
 	maxSuffix = 128     // of a name, in bytes
-	batchName = "batch/"
+	batches   = "batch/"
 )
 
 func (d *Daemon) pinName(suffix string) string { return "archivecache/" + d.name + "/" + suffix }
+
+func (d *Daemon) batchName(m manifest) string { return d.pinName(batches + m.nonce[:8]) }
 
 // Pin has the daemon keep all that hangs from root, until [Daemon.Unpin] with the same suffix. The
 // pin is named "archivecache/NAME/SUFFIX". What the daemon does not have it looks for on its
 // network, unless offline is set; it is given up when nothing has come for 5 times the timeout.
 // Pin twice is Pin once.
 func (d *Daemon) Pin(ctx context.Context, root cid.Cid, suffix string, offline bool) error {
-	if len(suffix) == 0 || len(suffix) > maxSuffix || strings.HasPrefix(suffix, batchName) || strings.ContainsAny(suffix, "\r\n") {
+	if len(suffix) == 0 || len(suffix) > maxSuffix || strings.HasPrefix(suffix, batches) || strings.ContainsAny(suffix, "\r\n") {
 		return fmt.Errorf("pin %s: %w: suffix %q", root, ErrName, suffix)
 	}
 	b := pinBlock(d.name, root, suffix)
@@ -118,19 +121,26 @@ func checkPin(r *reply, c cid.Cid) error {
 	return err
 }
 
-// readLines calls fn with each line of an answer. A line has at most 64 KiB.
+// readLines calls fn with each line of an answer that is not empty. A line has at most 64 KiB.
 func readLines(r io.Reader, fn func([]byte) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxRefusal)
-	for lines.Scan() {
-		if len(lines.Bytes()) == 0 {
-			continue
+	in := bufio.NewReaderSize(r, maxRefusal)
+	for {
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return fmt.Errorf("%w: a line of more than %d bytes", errTooLong, maxRefusal)
 		}
-		if err := fn(lines.Bytes()); err != nil {
+		if err != nil && err != io.EOF {
 			return err
 		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			if err := fn(line); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
 	}
-	return lines.Err()
 }
 
 // Unpin ends what Pin began with the same suffix. What is not pinned stays so without an error.
@@ -169,7 +179,7 @@ func (d *Daemon) Pins(ctx context.Context) iter.Seq2[Pinned, error] {
 	return func(yield func(Pinned, error) bool) {
 		var nodes []pinnedNode
 		err := d.listPins(ctx, d.pinName(""), func(p pinnedNode) {
-			if !strings.HasPrefix(p.name, d.pinName(batchName)) {
+			if !strings.HasPrefix(p.name, d.pinName(batches)) {
 				nodes = append(nodes, p)
 			}
 		})

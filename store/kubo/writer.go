@@ -3,13 +3,12 @@ package kubo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
 
 	"archivecache/store"
-
-	"github.com/ipfs/go-cid"
 )
 
 const (
@@ -32,9 +31,10 @@ type batch struct {
 	known map[store.Digest]bool
 	bytes int
 
-	done chan struct{} // closed when it has been sent, or has failed
-	root cid.Cid       // of the manifest, once it is known
-	err  error
+	manifest store.Block
+	name     string        // of its pin
+	done     chan struct{} // closed when it has been sent, or has failed
+	err      error
 }
 
 func newBatch() *batch { return &batch{known: make(map[store.Digest]bool)} }
@@ -107,10 +107,22 @@ func (w *Writer) sendNext(ctx context.Context) error {
 	if err := w.wait(ctx, maxFlying-1); err != nil {
 		return err
 	}
-	w.start(w.next)
-	w.sent = append(w.sent, w.next)
+	b := w.next
+	b.list(w.d)
+	w.start(b)
+	w.sent = append(w.sent, b)
 	w.next = newBatch()
 	return nil
+}
+
+// list makes the manifest of a batch, which stays the same however often it is sent.
+func (b *batch) list(d *Daemon) {
+	links := make([]link, len(b.items))
+	for i, it := range b.items {
+		links[i] = link{it.digest, uint64(len(it.data))}
+	}
+	m := newManifest(d.name, links)
+	b.manifest, b.name, b.known = m.block(), d.batchName(m), nil
 }
 
 // start sends a batch in the background.
@@ -118,12 +130,8 @@ func (w *Writer) start(b *batch) {
 	b.done, b.err = make(chan struct{}), nil
 	go func() {
 		defer close(b.done)
-		links := make([]link, len(b.items))
-		for i, it := range b.items {
-			links[i] = link{it.digest, uint64(len(it.data))}
-		}
-		if b.root, b.err = w.d.importBatch(w.ctx, newManifest(w.d.name, links), b.items); b.err == nil {
-			b.items, b.known = nil, nil // lets go of the bytes
+		if b.err = w.d.importBatch(w.ctx, b); b.err == nil {
+			b.items = nil // lets go of the bytes
 		}
 	}()
 }
@@ -218,8 +226,8 @@ func (w *Writer) Close() error {
 	defer cancel()
 	for _, b := range w.sent {
 		<-b.done
-		if b.root.Defined() {
-			w.d.unpin(ctx, b.root)
+		if err := w.d.unpin(ctx, b.manifest.Cid); errors.Is(err, ErrUnreachable) {
+			break
 		}
 	}
 	w.next, w.sent = nil, nil
