@@ -19,7 +19,7 @@ build: ## put every command into bin/
 demo: build ## two people, from nothing to a merged tree, on the embedded store
 	@bash tests/demo/walk.sh "$(CURDIR)/bin/archivecache"
 
-test: build ## everything; builds a real IPFS node first, which takes a minute or two once
+test: build ## everything; builds a real IPFS daemon first, which takes a minute or two once
 	$(GO) vet ./...
 	ARCHIVECACHE_BIN="$(CURDIR)/bin" $(GO) test -timeout 30m ./...
 

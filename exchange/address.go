@@ -126,7 +126,7 @@ func (a Address) String() string {
 // A Policy says which addresses in messages are followed.
 //
 // An IP that is routed on the Internet is. So is 127.0.0.0/8 where it stands literally in the
-// address, for friends on one machine, except the port 5001, the API of an IPFS node. Everything
+// address, for friends on one machine, except the port 5001, the API of an IPFS daemon. Everything
 // else is not: private, link-local, loopback and multicast ranges of IPv4 and IPv6, IPv4 inside
 // IPv6, and names that resolve to any of these, 127.0.0.0/8 included.
 type Policy struct {
@@ -157,7 +157,7 @@ func (p Policy) Check(a Address) error {
 	return p.checkIP(a, ip)
 }
 
-// kuboPort is where the API of an IPFS node listens.
+// kuboPort is where the API of an IPFS daemon listens.
 const kuboPort = "5001"
 
 // checkIP judges an IP that a is or has resolved to.
@@ -170,7 +170,7 @@ func (p Policy) checkIP(a Address, ip netip.Addr) error {
 		if a.port != kuboPort {
 			return nil
 		}
-		reason = "with the port of the API of an IPFS node"
+		reason = "with the port of the API of an IPFS daemon"
 	}
 	return &RefusedError{Address: a, IP: ip, Reason: reason}
 }

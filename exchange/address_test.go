@@ -104,8 +104,8 @@ func TestPolicy(t *testing.T) {
 	}{
 		{"loopback, literal", "127.0.0.1:7070", true},
 		{"loopback, another", "127.8.9.10:80", true},
-		{"API of an IPFS node", "127.0.0.1:5001", false},
-		{"API of an IPFS node, another", "127.1.2.3:5001", false},
+		{"API of an IPFS daemon", "127.0.0.1:5001", false},
+		{"API of an IPFS daemon, another", "127.1.2.3:5001", false},
 		{"public", "8.8.8.8", true},
 		{"public, port 5001", "8.8.8.8:5001", true},
 		{"public, IPv6", "[2606:4700::1111]", true},

@@ -64,15 +64,16 @@ func TestLayers(t *testing.T) {
 		{"dagcbor", "message store identity tree repo exchange merge unixfs internal cmd"},
 		{"identity", "tree repo exchange merge unixfs cmd"},
 		{"store", "message identity tree repo exchange merge unixfs cmd"},
+		{"store/kubo", "internal store/embedded"},
 		{"unixfs", "message identity tree repo exchange merge internal cmd"},
-		{"tree", "repo exchange merge internal cmd store/embedded"},
+		{"tree", "repo exchange merge internal cmd store/embedded store/kubo"},
 		{"tree/merkle", "tree/reference tree/state tree/shared identity unixfs"},
 		{"tree/reference", "tree/state tree/shared unixfs"},
 		{"tree/state", "tree/shared unixfs"},
 		{"repo", "exchange merge cmd internal/cli internal/local"},
 		{"exchange", "repo merge cmd internal/cli internal/local tree"},
 		{"merge", "cmd internal/cli internal/local"},
-		{"internal/sim", "repo exchange merge cmd internal/cli internal/local internal/sqlite store/embedded"},
+		{"internal/sim", "repo exchange merge cmd internal/cli internal/local internal/sqlite store/embedded store/kubo"},
 		{"internal/cli", "store identity tree repo exchange merge unixfs"},
 	}
 	all := packages(t)
