@@ -164,7 +164,7 @@ func (s *Store) Compact(ctx context.Context, opt CompactOptions) (Compacted, err
 
 // pinManifest pins a manifest of blocks that other manifests keep.
 func (d *Daemon) pinManifest(ctx context.Context, m manifest) error {
-	return d.putAndPin(ctx, m.block(), d.batchName(m), true)
+	return d.putAndPin(ctx, m.block(), d.batchName(m))
 }
 
 // compaction is what is to be done.

@@ -264,7 +264,7 @@ func TestQuestionFaults(t *testing.T) {
 	k := kubotest.Daemon(t, kubotest.Offline)
 	b := storetest.Blocks(530, 1, 1000)[0]
 	storetest.Put(t, open(t, k.API, "asks").Store(), b)
-	calls := []string{"block/stat", "pin/ls", "pin/rm", "block/put", "pin/add", "id"}
+	calls := []string{"block/stat", "pin/ls", "pin/rm", "block/put", "pin/add", "refs", "id"}
 	asks := map[string]func(context.Context, *kubo.Daemon) error{
 		"Has": func(ctx context.Context, d *kubo.Daemon) error {
 			_, err := d.Store().Has(ctx, []cid.Cid{b.Cid})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"archivecache/store"
 
@@ -51,7 +52,7 @@ func (d *Daemon) block(ctx context.Context, c cid.Cid, how call) (data []byte, e
 		}
 		return store.Verify(c, data)
 	})
-	if isMissing(err, c) {
+	if isMissing(err, c) || how.options["timeout"] != "" && isLate(err) {
 		return nil, &store.MissingError{Cid: c}
 	}
 	if err != nil {
@@ -60,14 +61,30 @@ func (d *Daemon) block(ctx context.Context, c cid.Cid, how call) (data []byte, e
 	return data, nil
 }
 
-// isMissing reports whether kubo says that it does not have the block, or did not get it in time.
+// isLate reports whether kubo says that it did not get a block in the time that it was given.
+func isLate(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.kubo && r.text == "context deadline exceeded"
+}
+
+// isMissing reports whether kubo says that it does not have the block.
 func isMissing(err error, c cid.Cid) bool {
 	var r *refusal
 	if !errors.As(err, &r) || !r.kubo {
 		return false
 	}
-	return r.text == "block was not found locally (offline): ipld: could not find "+c.String() ||
-		r.text == "ipld: could not find "+c.String() || r.text == "context deadline exceeded"
+	found, ok := missingCid(r.text)
+	return ok && found.Equals(c)
+}
+
+// missingCid returns the block of which kubo says that it does not have it.
+func missingCid(text string) (c cid.Cid, ok bool) {
+	text, ok = strings.CutPrefix(strings.TrimPrefix(text, "block was not found locally (offline): "), "ipld: could not find ")
+	if !ok {
+		return c, false
+	}
+	c, err := cid.Decode(text)
+	return c, err == nil
 }
 
 // GetMany calls fn, in order and never twice at a time, with what Get returns of each block: its

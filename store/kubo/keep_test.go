@@ -368,6 +368,11 @@ func TestTwoDaemons(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := cid.MustParse(strings.TrimSpace(string(out)))
+	if err := ben.Pin(soon(t), root, "friend", true); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Pin offline of what only a peer has: %v", err)
+	}
+	b.Run("block", "get", root.String())
+	wantError(t, ben.Pin(soon(t), root, "friend", true), nil, root.String(), "failed to fetch all nodes")
 	if err := ben.Pin(t.Context(), root, "friend", false); err != nil {
 		t.Fatal(err)
 	}

@@ -29,27 +29,57 @@ func (d *Daemon) batchName(m manifest) string { return d.pinName(batches + m.non
 
 // Pin has the daemon keep all that hangs from root, until [Daemon.Unpin] with the same suffix. The
 // pin is named "archivecache/NAME/SUFFIX". What the daemon does not have it looks for on its
-// network, unless offline is set; it is given up when nothing has come for 5 times the timeout.
-// Pin twice is Pin once.
+// network; it is given up when nothing has come for 5 times the timeout. With offline set, it is
+// an error at once that it lacks a block, and a [*store.MissingError] if that is root. Pin twice is
+// Pin once.
 func (d *Daemon) Pin(ctx context.Context, root cid.Cid, suffix string, offline bool) error {
 	if len(suffix) == 0 || len(suffix) > maxSuffix || strings.HasPrefix(suffix, batches) || strings.ContainsAny(suffix, "\r\n") {
 		return fmt.Errorf("pin %s: %w: suffix %q", root, ErrName, suffix)
 	}
-	b := pinBlock(d.name, root, suffix)
-	if err := d.putAndPin(ctx, b, d.pinName(suffix), offline); err != nil {
+	if offline {
+		if err := d.complete(ctx, root); err != nil {
+			return fmt.Errorf("pin %s: %w", root, err)
+		}
+	}
+	if err := d.putAndPin(ctx, pinBlock(d.name, root, suffix), d.pinName(suffix)); err != nil {
 		return fmt.Errorf("pin %s: %w", root, err)
+	}
+	return nil
+}
+
+// complete returns nil if the daemon has all that hangs from root. A pin finds that out too, but
+// kubo goes to its network for what it lacks, even where it is told to stay offline.
+func (d *Daemon) complete(ctx context.Context, root cid.Cid) error {
+	return d.do(ctx, call{
+		command: "refs",
+		args:    []string{root.String()},
+		options: map[string]string{"recursive": "true", "unique": "true", "offline": "true"},
+	}, func(r *reply) error { return readLines(r, checkRef) })
+}
+
+// checkRef reads one line of the answer to refs: a block that is there, or an error.
+func checkRef(data []byte) error {
+	var line struct{ Ref, Err string }
+	if err := json.Unmarshal(data, &line); err != nil {
+		return fmt.Errorf("answer %.100q: %w", data, err)
+	}
+	if c, ok := missingCid(line.Err); ok {
+		return &store.MissingError{Cid: c}
+	}
+	if line.Err != "" || line.Ref == "" {
+		return &refusal{text: line.Err, kubo: true}
 	}
 	return nil
 }
 
 // putAndPin pins a node that is in no batch. The collector may take it before it is pinned, so
 // that is tried again.
-func (d *Daemon) putAndPin(ctx context.Context, b store.Block, name string, offline bool) (err error) {
+func (d *Daemon) putAndPin(ctx context.Context, b store.Block, name string) (err error) {
 	for range 3 {
 		if err = d.putBlock(ctx, b); err != nil {
 			return err
 		}
-		if err = d.pin(ctx, b.Cid, name, offline); err == nil || !isMissing(err, b.Cid) {
+		if err = d.pin(ctx, b.Cid, name); err == nil || !isMissing(err, b.Cid) {
 			return err
 		}
 	}
@@ -76,11 +106,8 @@ func (d *Daemon) putBlock(ctx context.Context, b store.Block) error {
 }
 
 // pin pins a node that is in the daemon, with all below it, and gives the pin a name.
-func (d *Daemon) pin(ctx context.Context, c cid.Cid, name string, offline bool) error {
+func (d *Daemon) pin(ctx context.Context, c cid.Cid, name string) error {
 	options := map[string]string{"recursive": "true", "name": name, "progress": "true", "fast-provide-root": "false", "fast-provide-dag": "false"}
-	if offline {
-		options["offline"] = "true"
-	}
 	return d.do(ctx, call{
 		command:  "pin/add",
 		args:     []string{c.String()},
