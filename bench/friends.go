@@ -103,7 +103,7 @@ type friend struct {
 // makeFriends makes a repository in dir with count friends whose nodes are merged, and then newer
 // nodes of some of them.
 func makeFriends(ctx context.Context, dir string, count, newer int) error {
-	r, err := repo.Initialize(ctx, dir, nil)
+	r, err := repo.Initialize(ctx, dir, nil, repo.Place{})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"archivecache/internal/kubotest"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -64,8 +66,18 @@ func TestInputs(t *testing.T) {
 	}
 }
 
-// TestScript runs the stories in testdata/script. people_test.go has the words that they use.
-func TestScript(t *testing.T) {
+// TestScript runs the stories in testdata/script with the embedded store. people_test.go has the
+// words that they use.
+func TestScript(t *testing.T) { runStories(t, "embedded", "") }
+
+// TestScriptOnKubo runs the same stories with a kubo daemon for all repositories.
+func TestScriptOnKubo(t *testing.T) {
+	runStories(t, "kubo", kubotest.Daemon(t, kubotest.Offline).API)
+}
+
+// runStories runs the stories with a store for what they initialize. The conditions [embedded] and
+// [kubo] are for what is different.
+func runStories(t *testing.T, store, api string) {
 	stories, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(stories) == 0 {
 		t.Fatalf("no stories: %v", err)
@@ -77,7 +89,15 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("PATH", os.Getenv("PATH"))
+			env.Setenv("ARCHIVECACHE_STORE", store)
+			env.Setenv("ARCHIVECACHE_API", api)
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "embedded" || name == "kubo" {
+				return name == store, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: words,
 	})

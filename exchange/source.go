@@ -23,10 +23,17 @@ type Source struct {
 	Address Address
 	Hint    bool   // comes from a message, so the policy counts; otherwise the user has named it
 	Who     string // whose it is, for errors; may be empty
+
+	// Get, if it is not nil, is how to ask, in place of HTTP; Address may be zero then. A block
+	// that it does not have is a [*store.MissingError].
+	Get func(context.Context, cid.Cid) ([]byte, error)
 }
 
 func (s Source) String() string {
-	if s.Who == "" {
+	switch {
+	case s.Get != nil:
+		return s.Who
+	case s.Who == "":
 		return s.Address.String()
 	}
 	return s.Who + " at " + s.Address.String()
@@ -112,6 +119,9 @@ func (p *peer) ask(ctx context.Context, c cid.Cid, answered, received func()) ([
 	begin := time.Now()
 	timer := time.AfterFunc(p.block, func() { cancel(errLate) })
 	defer timer.Stop()
+	if p.Get != nil {
+		return p.askOwn(ctx, c, received)
+	}
 	resp, err := p.request(ctx, c)
 	if err != nil {
 		return nil, causeOf(ctx, err)
@@ -130,6 +140,21 @@ func (p *peer) ask(ctx context.Context, c cid.Cid, answered, received func()) ([
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}
+	return data, store.Verify(c, data)
+}
+
+// askOwn is ask by the way that the source has of its own.
+func (p *peer) askOwn(ctx context.Context, c cid.Cid, received func()) ([]byte, error) {
+	data, err := p.Get(ctx, c)
+	switch {
+	case context.Cause(ctx) != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, store.ErrNotFound):
+		return nil, errNotThere
+	case err != nil:
+		return nil, err
+	}
+	received()
 	return data, store.Verify(c, data)
 }
 

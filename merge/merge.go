@@ -119,7 +119,8 @@ func (m *merger) run(ctx context.Context, r *repo.Repo, command string, c cid.Ci
 		defer func() { err = errors.Join(err, aside.Close()) }()
 		base = aside
 	}
-	f := exchange.NewFetcher(base, append(Sources(m.report.Node, m.opt), m.opt.Gateways...), m.opt.Fetch)
+	sources := append(Sources(m.report.Node, m.opt), m.opt.Gateways...)
+	f := exchange.NewFetcher(base, append(sources, Network(r)...), m.opt.Fetch)
 	defer f.Close()
 	m.fetcher = f
 	var failed error

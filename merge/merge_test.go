@@ -36,7 +36,7 @@ type victim struct {
 
 func newVictim(t *testing.T) *victim {
 	ctx := t.Context()
-	r, err := repo.Initialize(ctx, filepath.Join(t.TempDir(), "repo"), nil)
+	r, err := repo.Initialize(ctx, filepath.Join(t.TempDir(), "repo"), nil, repo.Place{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,3 +58,11 @@ func AllSources(ctx context.Context, t *tree.Tree, opt Options) ([]exchange.Sour
 
 // Reading returns blocks that are read from f; what is put stays in memory.
 func Reading(f *exchange.Fetcher) store.Blocks { return store.NewOverlay(f) }
+
+// Network returns the IPFS network as a source, if the repository has a daemon for its store.
+func Network(r *repo.Repo) []exchange.Source {
+	if get := r.Network(); get != nil {
+		return []exchange.Source{{Who: "the IPFS network", Get: get}}
+	}
+	return nil
+}

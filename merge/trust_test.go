@@ -56,7 +56,7 @@ func (w *writer) update(fn func(context.Context, *repo.Tx) error) {
 }
 
 func newWriter(t *testing.T) *writer {
-	r, err := repo.Initialize(t.Context(), filepath.Join(t.TempDir(), "repo"), forum)
+	r, err := repo.Initialize(t.Context(), filepath.Join(t.TempDir(), "repo"), forum, repo.Place{})
 	must(t, err)
 	t.Cleanup(func() { r.Close() })
 	s, err := identity.Generate()
@@ -213,7 +213,7 @@ func newSociety(t *testing.T, n int, seed uint64) *society {
 		s.publish(w)
 	}
 	s.template = filepath.Join(t.TempDir(), "template")
-	r, err := repo.Initialize(t.Context(), s.template, forum)
+	r, err := repo.Initialize(t.Context(), s.template, forum, repo.Place{})
 	must(t, err)
 	for _, car := range s.cars {
 		take(t, r, car)

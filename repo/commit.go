@@ -137,7 +137,7 @@ func (tx *Tx) write(ctx context.Context, command string, overlay *store.Overlay)
 	if next.Equals(tx.head.Cid) && tx.nothingElse() {
 		return nil
 	}
-	w := tx.repo.store.NewWriter()
+	w := tx.repo.store.begin()
 	defer w.Close()
 	for _, b := range overlay.Pending() {
 		if err := w.Put(ctx, b); err != nil {

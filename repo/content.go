@@ -27,7 +27,7 @@ func (r *Repo) Import(ctx context.Context, source string, opt osfs.Options) (osf
 		return osfs.Result{}, err
 	}
 	opt.LeaveOut, opt.Check = leaveOut, checkNoKey
-	w := r.store.NewWriter()
+	w := r.store.begin()
 	defer w.Close()
 	result, err := osfs.Import(ctx, w, source, opt)
 	if err != nil {
@@ -43,7 +43,7 @@ func (r *Repo) ImportStream(ctx context.Context, source io.Reader) (unixfs.Entry
 	if err := checkNoKey("standard input", head); err != nil {
 		return unixfs.Entry{}, err
 	}
-	w := r.store.NewWriter()
+	w := r.store.begin()
 	defer w.Close()
 	added, err := unixfs.AddFile(ctx, w, buffered, unixfs.Attr{})
 	if err != nil {

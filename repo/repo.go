@@ -4,12 +4,15 @@
 //
 //	format          "archivecache 2\n"; written last, so a folder without it is no repository
 //	repository.db   SQLite: head, log, marks, settings, and the small blocks (package store/embedded)
-//	segments/       the large blocks
+//	segments/       the large blocks, unless they are elsewhere: see below
 //	keys/           private keys (package identity), never in the tree nor in a block
 //	lock            nothing; those who lost a race for the head take turns by it
 //
 // A copy of the folder is a repository as well. Any number of processes may use it at the same
 // time; nothing runs while no command does.
+//
+// With a daemon as the store the format is "archivecache 3\n", and the settings store, store.api and
+// store.pins say where it is and what its pins are named after (package store/tiered).
 //
 // # Commits
 //
@@ -60,9 +63,10 @@ import (
 )
 
 const (
-	formatFile  = "format"
-	format      = "archivecache 2\n"
-	formatStart = "archivecache "
+	formatFile   = "format"
+	format       = "archivecache 2\n" // with all blocks in the folder
+	formatTiered = "archivecache 3\n" // with most blocks elsewhere
+	formatStart  = "archivecache "
 )
 
 // Reasons why a folder cannot be opened as a repository, or be made one.
@@ -77,7 +81,10 @@ var (
 type Repo struct {
 	dir   string
 	db    *sqlite.DB
-	store *embedded.Store
+	local *embedded.Store
+	store blocks
+
+	daemon *daemon // nil unless it is the store
 }
 
 const schema = `
@@ -95,8 +102,9 @@ CREATE TABLE size (cid BLOB PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER
 `
 
 // Initialize makes a repository in the folder dir, which is made too unless it is there, with the
-// given shared directories in its root. What a killed Initialize left is used.
-func Initialize(ctx context.Context, dir string, directories []reference.Founding) (*Repo, error) {
+// given shared directories in its root, and its blocks where place says. What a killed Initialize
+// left is used.
+func Initialize(ctx context.Context, dir string, directories []reference.Founding, place Place) (*Repo, error) {
 	switch _, err := os.Stat(filepath.Join(dir, formatFile)); {
 	case err == nil:
 		return nil, fmt.Errorf("%s: %w", dir, ErrExists)
@@ -105,6 +113,9 @@ func Initialize(ctx context.Context, dir string, directories []reference.Foundin
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("make repository: %w", err)
 	}
+	if err := place.check(ctx); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
 		return nil, fmt.Errorf("make repository: %w", err)
 	}
@@ -112,16 +123,16 @@ func Initialize(ctx context.Context, dir string, directories []reference.Foundin
 	if err != nil {
 		return nil, err
 	}
-	if err := r.firstCommit(ctx, directories); err != nil {
+	if err := r.firstCommit(ctx, directories, place); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	if err := writeFormat(dir); err != nil {
+	if err := writeFormat(dir, place.format()); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-func (r *Repo) firstCommit(ctx context.Context, directories []reference.Founding) error {
+func (r *Repo) firstCommit(ctx context.Context, directories []reference.Founding, place Place) error {
 	err := r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
 		s, err := sqlite.Stmt(c, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'head'")
 		if err != nil || s.Step() {
@@ -135,6 +146,9 @@ func (r *Repo) firstCommit(ctx context.Context, directories []reference.Founding
 	if head, err := r.Head(ctx); err != nil || head.Cid.Defined() {
 		return err
 	}
+	if err := r.setPlace(ctx, place); err != nil {
+		return err
+	}
 	return r.Update(ctx, "initialize", func(ctx context.Context, tx *Tx) error {
 		empty, _ := unixfs.EmptyDir()
 		if err := tx.Blocks.Put(ctx, empty); err != nil {
@@ -145,12 +159,12 @@ func (r *Repo) firstCommit(ctx context.Context, directories []reference.Founding
 }
 
 // writeFormat makes dir a repository: temporary file, sync, rename, sync.
-func writeFormat(dir string) error {
+func writeFormat(dir, text string) error {
 	f, err := os.CreateTemp(dir, formatFile+"-*")
 	if err != nil {
 		return fmt.Errorf("make repository: %w", err)
 	}
-	_, err = f.WriteString(format)
+	_, err = f.WriteString(text)
 	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, formatFile))
@@ -177,7 +191,7 @@ func Open(dir string) (*Repo, error) {
 		return nil, fmt.Errorf("open repository: %w", err)
 	case !strings.HasPrefix(string(text), formatStart):
 		return nil, fmt.Errorf("%s: %w: its format file reads %.40q", dir, ErrDamaged, text)
-	case string(text) != format:
+	case string(text) != format && string(text) != formatTiered:
 		return nil, fmt.Errorf("%s: %w: %.40q, and this program knows %q%s", dir, ErrFormat, text, format, leaving(string(text)))
 	}
 	if _, err := os.Stat(filepath.Join(dir, "repository.db")); err != nil {
@@ -189,6 +203,11 @@ func Open(dir string) (*Repo, error) {
 	}
 	if err := r.checkHead(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), r.Close())
+	}
+	if string(text) == formatTiered {
+		if err := r.openPlace(context.Background()); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), r.Close())
+		}
 	}
 	return r, nil
 }
@@ -223,7 +242,7 @@ func open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, errors.Join(explain(err), db.Close())
 	}
-	return &Repo{dir: dir, db: db, store: st}, nil
+	return &Repo{dir: dir, db: db, local: st, store: inFolder{st}}, nil
 }
 
 func explain(err error) error {
@@ -234,7 +253,7 @@ func explain(err error) error {
 }
 
 // Close closes the repository.
-func (r *Repo) Close() error { return errors.Join(r.store.Close(), r.db.Close()) }
+func (r *Repo) Close() error { return errors.Join(r.store.Close(), r.local.Close(), r.db.Close()) }
 
 // Dir returns the folder of the repository.
 func (r *Repo) Dir() string { return r.dir }

@@ -97,7 +97,7 @@ func author(i int) cid.Cid { return store.Sum(cid.DagCBOR, fmt.Append(nil, "auth
 // noted has a friend list the given records, and returns whom that makes accepted.
 func noted(t *testing.T, records map[string]dagcbor.Raw) ([]cid.Cid, error) {
 	ctx := t.Context()
-	r, err := Initialize(ctx, filepath.Join(t.TempDir(), "repo"), nil)
+	r, err := Initialize(ctx, filepath.Join(t.TempDir(), "repo"), nil, Place{})
 	if err != nil {
 		t.Fatal(err)
 	}

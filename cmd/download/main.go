@@ -44,7 +44,8 @@ func run(ctx context.Context, env *local.Env) error {
 		if err != nil {
 			return err
 		}
-		f := exchange.NewFetcher(r.Store(), append(sources, opt.Gateways...), opt.Fetch)
+		sources = append(append(sources, opt.Gateways...), merge.Network(r)...)
+		f := exchange.NewFetcher(r.Store(), sources, opt.Fetch)
 		defer f.Close()
 		thing, err := tree.Open(merge.Reading(f), t.Head()).Resolve(ctx, p)
 		if err != nil {

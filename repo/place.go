@@ -1,0 +1,191 @@
+package repo
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+
+	"archivecache/store"
+	"archivecache/store/embedded"
+	"archivecache/store/kubo"
+	"archivecache/store/tiered"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ncruces/go-sqlite3"
+)
+
+// A Place says where a repository keeps its blocks.
+type Place struct {
+	// Store is "" or [Embedded] for the folder of the repository, or [Kubo] for an IPFS daemon.
+	Store string
+	// API is the multiaddr of the RPC API of the daemon; "" is the one that $IPFS_PATH names.
+	API string
+}
+
+// Kinds of stores.
+const (
+	Embedded = "embedded"
+	Kubo     = "kubo"
+)
+
+// ErrStore is a kind of store that does not exist.
+var ErrStore = errors.New("there is no such store; " + Embedded + " and " + Kubo + " are what there is")
+
+// Settings of the repository that say where its blocks are.
+const (
+	storeSetting = "store"
+	apiSetting   = "store.api"
+	pinsSetting  = "store.pins" // what the pins in the daemon are named after
+)
+
+func (p Place) format() string {
+	if p.Store == Kubo {
+		return formatTiered
+	}
+	return format
+}
+
+// check returns an error if there is no such place, or nobody answers there.
+func (p Place) check(ctx context.Context) error {
+	switch p.Store {
+	case "", Embedded:
+		if p.API != "" {
+			return fmt.Errorf("%w: the address of an API is for %s", ErrStore, Kubo)
+		}
+		return nil
+	case Kubo:
+		_, err := (&daemon{api: p.API, pins: "check"}).open(ctx)
+		return err
+	}
+	return fmt.Errorf("%q: %w", p.Store, ErrStore)
+}
+
+// blocks are what a repository keeps blocks in.
+type blocks interface {
+	store.Store
+	GetMany(ctx context.Context, cids []cid.Cid, fn func(i int, data []byte, err error) error) error
+	begin() writer
+}
+
+// A writer is a batch whose commit can carry further changes to the database.
+type writer interface {
+	store.Writer
+	CommitWith(ctx context.Context, fn func(*sqlite3.Conn) error) error
+}
+
+// inFolder keeps all blocks in the folder of the repository, which closes it.
+type inFolder struct{ *embedded.Store }
+
+func (f inFolder) begin() writer { return f.NewWriter() }
+func (f inFolder) Close() error  { return nil }
+
+// inTiers keeps most blocks elsewhere.
+type inTiers struct{ *tiered.Store }
+
+func (t inTiers) begin() writer { return t.NewWriter() }
+
+// Place returns where the blocks are.
+func (r *Repo) Place(ctx context.Context) (p Place, err error) {
+	if p.Store, err = r.Setting(ctx, storeSetting); err != nil {
+		return p, err
+	}
+	if p.Store == "" {
+		p.Store = Embedded
+	}
+	p.API, err = r.Setting(ctx, apiSetting)
+	return p, err
+}
+
+// setPlace records where the blocks are, and goes on with that.
+func (r *Repo) setPlace(ctx context.Context, p Place) error {
+	if p.Store != Kubo {
+		return nil
+	}
+	pins, err := r.Setting(ctx, pinsSetting)
+	if err != nil {
+		return err
+	}
+	if pins == "" {
+		random := make([]byte, 8)
+		rand.Read(random) // never fails
+		pins = hex.EncodeToString(random)
+	}
+	err = r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		if err := c.Exec(tiered.Schema); err != nil {
+			return err
+		}
+		for name, value := range map[string]string{storeSetting: p.Store, apiSetting: p.API, pinsSetting: pins} {
+			if err := exec(c, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("choose the store: %w", explain(err))
+	}
+	return r.openPlace(ctx)
+}
+
+// openPlace goes on with the store that the settings name.
+func (r *Repo) openPlace(ctx context.Context) error {
+	p, err := r.Place(ctx)
+	if err != nil {
+		return err
+	}
+	pins, err := r.Setting(ctx, pinsSetting)
+	if err != nil {
+		return err
+	}
+	if p.Store != Kubo || pins == "" {
+		return fmt.Errorf("%w: its settings name the store %q", ErrDamaged, p.Store)
+	}
+	r.daemon = &daemon{api: p.API, pins: pins}
+	r.store = inTiers{tiered.New(r.db, r.local, func(ctx context.Context) (tiered.Remote, error) {
+		d, err := r.daemon.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return d.Store(), nil
+	})}
+	return nil
+}
+
+// Network asks the IPFS network for a block, by the daemon that is the store. It is nil without
+// one.
+func (r *Repo) Network() func(context.Context, cid.Cid) ([]byte, error) {
+	if r.daemon == nil {
+		return nil
+	}
+	return func(ctx context.Context, c cid.Cid) ([]byte, error) {
+		d, err := r.daemon.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return d.Fetch(ctx, c)
+	}
+}
+
+// A daemon is connected to when it is needed first.
+type daemon struct {
+	api, pins string
+
+	mu   sync.Mutex
+	kubo *kubo.Daemon
+}
+
+func (d *daemon) open(ctx context.Context) (*kubo.Daemon, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kubo == nil {
+		k, err := kubo.Open(ctx, d.api, kubo.Options{Name: d.pins})
+		if err != nil {
+			return nil, err
+		}
+		d.kubo = k
+	}
+	return d.kubo, nil
+}
