@@ -81,7 +81,7 @@ func carry(ts *testscript.TestScript, neg bool, names []string) {
 
 func pipe(ts *testscript.TestScript, script string) {
 	cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", script)
-	cmd.Dir = ts.MkAbs(".")
+	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		ts.Fatalf("%s: %v\n%s", script, err, out)
 	}
@@ -93,7 +93,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: serve VARIABLE REPO")
 	}
 	cmd := exec.Command(filepath.Join(bin, "serve"), "-repo", args[1], "-listen", "127.0.0.1:0")
-	cmd.Dir = ts.MkAbs(".")
+	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	stdout, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())

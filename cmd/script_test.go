@@ -181,12 +181,21 @@ func heads(ts *testscript.TestScript) string {
 // output runs a command in the folder of the story and returns its standard output.
 func output(ts *testscript.TestScript, name string, args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(bin, name), args...)
-	cmd.Dir = ts.MkAbs(".")
+	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("%s %q: %w", name, args, err)
 	}
 	return string(out), nil
+}
+
+// environment is that of the commands of a story, for words that run commands themselves.
+func environment(ts *testscript.TestScript) []string {
+	env := os.Environ()
+	for _, name := range []string{"HOME", "ARCHIVECACHE_STORE", "ARCHIVECACHE_API"} {
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	return env
 }
 
 func rootOf(ts *testscript.TestScript, repo, path string) string {

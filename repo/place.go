@@ -88,15 +88,12 @@ type inTiers struct{ *tiered.Store }
 func (t inTiers) begin() writer { return t.NewWriter() }
 
 // Place returns where the blocks are.
-func (r *Repo) Place(ctx context.Context) (p Place, err error) {
-	if p.Store, err = r.Setting(ctx, storeSetting); err != nil {
-		return p, err
+func (r *Repo) Place(ctx context.Context) (Place, error) {
+	if r.daemon == nil {
+		return Place{Store: Embedded}, nil
 	}
-	if p.Store == "" {
-		p.Store = Embedded
-	}
-	p.API, err = r.Setting(ctx, apiSetting)
-	return p, err
+	api, err := r.Setting(ctx, apiSetting)
+	return Place{Store: Kubo, API: api}, err
 }
 
 // setPlace records where the blocks are, and goes on with that.
@@ -104,21 +101,12 @@ func (r *Repo) setPlace(ctx context.Context, p Place) error {
 	if p.Store != Kubo {
 		return nil
 	}
-	pins, err := r.Setting(ctx, pinsSetting)
-	if err != nil {
+	if _, err := r.preparePins(ctx); err != nil {
 		return err
 	}
-	if pins == "" {
-		random := make([]byte, 8)
-		rand.Read(random) // never fails
-		pins = hex.EncodeToString(random)
-	}
-	err = r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
-		if err := c.Exec(tiered.Schema); err != nil {
-			return err
-		}
-		for name, value := range map[string]string{storeSetting: p.Store, apiSetting: p.API, pinsSetting: pins} {
-			if err := exec(c, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value); err != nil {
+	err := r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		for name, value := range map[string]string{storeSetting: p.Store, apiSetting: p.API} {
+			if err := putSetting(c, name, value); err != nil {
 				return err
 			}
 		}
@@ -130,9 +118,36 @@ func (r *Repo) setPlace(ctx context.Context, p Place) error {
 	return r.openPlace(ctx)
 }
 
+func putSetting(c *sqlite3.Conn, name, value string) error {
+	return exec(c, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value)
+}
+
+// preparePins makes the table of what is elsewhere, and returns what the pins there are named
+// after, which is drawn at random once.
+func (r *Repo) preparePins(ctx context.Context) (string, error) {
+	pins, err := r.Setting(ctx, pinsSetting)
+	if err != nil || pins != "" {
+		return pins, err
+	}
+	random := make([]byte, 8)
+	rand.Read(random) // never fails
+	pins = hex.EncodeToString(random)
+	err = r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		return errors.Join(c.Exec(tiered.Schema), putSetting(c, pinsSetting, pins))
+	})
+	if err != nil {
+		return "", fmt.Errorf("choose the store: %w", explain(err))
+	}
+	return pins, nil
+}
+
 // openPlace goes on with the store that the settings name.
 func (r *Repo) openPlace(ctx context.Context) error {
-	p, err := r.Place(ctx)
+	kind, err := r.Setting(ctx, storeSetting)
+	if err != nil {
+		return err
+	}
+	api, err := r.Setting(ctx, apiSetting)
 	if err != nil {
 		return err
 	}
@@ -140,17 +155,11 @@ func (r *Repo) openPlace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.Store != Kubo || pins == "" {
-		return fmt.Errorf("%w: its settings name the store %q", ErrDamaged, p.Store)
+	if kind != Kubo || pins == "" {
+		return fmt.Errorf("%w: its settings name the store %q", ErrDamaged, kind)
 	}
-	r.daemon = &daemon{api: p.API, pins: pins}
-	r.store = inTiers{tiered.New(r.db, r.local, func(ctx context.Context) (tiered.Remote, error) {
-		d, err := r.daemon.open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return d.Store(), nil
-	})}
+	r.daemon = &daemon{api: api, pins: pins}
+	r.store = inTiers{r.daemon.tiers(r)}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"archivecache/internal/sqlite"
 	"archivecache/repo"
 	"archivecache/store"
+	"archivecache/store/kubo"
 	"archivecache/tree"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
@@ -95,6 +96,14 @@ var nextSteps = []struct {
 	{repo.ErrExists, "use it as it is, or name another folder"},
 	{repo.ErrFormat, "use the version of ArchiveCache that wrote it, or a newer one"},
 	{repo.ErrDamaged, "restore the folder from a copy, and merge the node of a friend before you publish again"},
+	{repo.ErrStore, "initialize -store and migrate-store take these"},
+	{repo.ErrThere, "nothing has to be done"},
+	{repo.ErrOtherDaemon, "migrate-store embedded takes everything into the folder, and migrate-store kubo from there to the other daemon"},
+	{kubo.ErrUnreachable, "start the daemon, or name its address: initialize -api, migrate-store -api ADDRESS kubo, or $IPFS_PATH"},
+	{kubo.ErrDenied, "the daemon's configuration, API.Authorizations and API.HTTPHeaders, says who may use it"},
+	{kubo.ErrNotKubo, "name the address of the RPC API, mostly port 5001, and not that of the gateway: initialize -api, or migrate-store -api ADDRESS kubo"},
+	{kubo.ErrTooOld, "use kubo 0.43 or newer"},
+	{kubo.ErrFull, "make room for the daemon and run the command again; nothing was changed"},
 	{repo.ErrNoIdentity, "new-identity identities/NAME makes one"},
 	{repo.ErrNoFriend, "add-friend-from-message accepts the author of an identity message"},
 	{repo.ErrElsewhere, "merge the node of a friend who has merged it, or that node itself, and publish then; what is signed now would fork your history"},
