@@ -35,7 +35,7 @@ func serve(t testing.TB, blocks ...store.Block) *server {
 	t.Helper()
 	s := &server{store: store.NewMemory()}
 	storetest.Put(t, s.store, blocks...)
-	h, err := gateway.NewHandler(s.store, nil)
+	h, err := gateway.NewHandler(s.store, gateway.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

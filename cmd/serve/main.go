@@ -8,15 +8,26 @@ import (
 	"net"
 
 	"archivecache/exchange/gateway"
+	"archivecache/internal/cli"
 	"archivecache/internal/local"
+	"archivecache/repo"
+	"archivecache/tree/path"
+
+	"github.com/ipfs/go-cid"
 )
 
-const help = `usage: serve [-repo DIR] [-listen ADDRESS]
+const help = `usage: serve [-repo DIR] [-listen ADDRESS] [-pages local|all|none]
 
 Serve gives the blocks of the repository to whoever knows their CIDs, by HTTP as
 an IPFS trustless gateway, until it is interrupted. Friends need it while they
-merge. It prints the address it listens on. It listens on this machine only,
-unless -listen says otherwise: then everybody who can reach it can ask.
+merge, and IPFS daemons can fetch from it. It prints the address it listens on.
+It listens on this machine only, unless -listen says otherwise: then everybody
+who can reach it can ask.
+
+A browser at that address shows root as it is now, with files of others in a
+sandbox. By default, -pages local, only this machine sees pages, and only if
+serve listens for nobody else; -pages all shows them to everybody who can reach
+it, and -pages none to nobody.
 
 Example:
 
@@ -27,6 +38,7 @@ func main() { local.Main(help, run) }
 
 func run(ctx context.Context, env *local.Env) error {
 	listen := env.Flags.String("listen", "127.0.0.1:7070", "the `ADDRESS` to listen on; port 0 takes a free one")
+	show := env.Flags.String("pages", "local", "`WHO` sees pages in a browser: local, all or none")
 	verbose := env.Flags.Bool("verbose", false, "say on standard error who asks for what")
 	if _, err := env.Parse(0, 0); err != nil {
 		return err
@@ -36,18 +48,54 @@ func run(ctx context.Context, env *local.Env) error {
 		return err
 	}
 	defer r.Close()
-	handler, err := gateway.NewHandler(r.Store(), logger(env, *verbose))
-	if err != nil {
-		return err
-	}
 	ln, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	defer ln.Close()
+	opt := gateway.Options{Log: logger(env, *verbose), Root: viewOf(r)}
+	if opt.Pages, err = pages(*show, ln.Addr()); err != nil {
+		return err
+	}
+	handler, err := gateway.NewHandler(r.Store(), opt)
+	if err != nil {
+		return err
 	}
 	if _, err := fmt.Fprintf(env.Stdout, "http://%s\n", ln.Addr()); err != nil {
 		return err
 	}
 	return gateway.Serve(ctx, ln, handler)
+}
+
+// pages returns who may see pages of a server that listens at an address.
+func pages(who string, at net.Addr) (gateway.Pages, error) {
+	switch who {
+	case "all":
+		return gateway.AllPages, nil
+	case "none":
+		return gateway.NoPages, nil
+	case "local":
+		if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+			return gateway.LocalPages, nil
+		}
+		return gateway.NoPages, nil
+	}
+	return gateway.NoPages, cli.Usage("-pages %q: it is local, all or none", who)
+}
+
+// viewOf returns what tells the directory that root shows now.
+func viewOf(r *repo.Repo) func(context.Context) (cid.Cid, error) {
+	return func(ctx context.Context) (cid.Cid, error) {
+		t, err := r.Tree(ctx)
+		if err != nil {
+			return cid.Undef, err
+		}
+		root, err := t.Resolve(ctx, path.MustParse(path.Root))
+		if err != nil {
+			return cid.Undef, err
+		}
+		return root.Content.Cid, nil
+	}
 }
 
 func logger(env *local.Env, verbose bool) *slog.Logger {

@@ -3,11 +3,26 @@
 //
 //	GET /ipfs/<CID>?format=raw               one block
 //	GET /ipfs/<CID>[/path]?format=car        a CAR of what is below, with dag-scope, entity-bytes, dups, order
+//	GET /ipns/<name>?format=ipns-record      an IPNS record that was made here
+//	GET /routing/v1/providers/<CID>          this server, if it has the block
+//	GET /routing/v1/ipns/<name>              the same record, where IPFS daemons ask for it
 //
 // HEAD works wherever GET does, and instead of format the header Accept may name
-// application/vnd.ipld.raw or application/vnd.ipld.car. Nothing is served deserialized: whoever
-// asks can verify every answer. A block that is not in the store is 404 at once; nobody
+// application/vnd.ipld.raw, application/vnd.ipld.car or application/vnd.ipfs.ipns-record. Whoever
+// asks can verify each of these answers. A block that is not in the store is 404 at once; nobody
 // else is asked for it.
+//
+// # Pages
+//
+// Where [Options] allow it, a browser sees files and directories as well:
+//
+//	GET /                  leads to the directory that is shown now
+//	GET /ipfs/<CID>/path   a file, or a list of a directory (https://specs.ipfs.tech/http-gateways/path-gateway/)
+//
+// All of it has one origin, whoever wrote it, so every answer comes with a Content-Security-Policy
+// that puts it into a sandbox: no scripts, no forms, nothing loaded from elsewhere, and an origin
+// of its own. With LocalPages the header Host has to be an IP address or localhost: a site whose
+// name was made to lead here (DNS rebinding) sees no pages.
 //
 // Whoever can reach the listener and knows the CID of a block gets the block.
 package gateway
@@ -24,67 +39,132 @@ import (
 	"archivecache/store"
 
 	"github.com/ipfs/boxo/blockservice"
-	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/exchange/offline"
 	boxo "github.com/ipfs/boxo/gateway"
-	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
-	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxRequests is how many requests are worked on at a time; more are answered with 429.
-const maxRequests = 256
+const (
+	// maxRequests is how many requests are worked on at a time; more are answered with 429.
+	maxRequests = 256
+	// maxDuration is how long one answer may take; each piece has its deadline besides.
+	maxDuration = 24 * time.Hour
+)
 
-// NewHandler returns the handler that serves the blocks of st. Requests are logged to log, one
-// line each; nil logs nothing.
-func NewHandler(st store.Store, log *slog.Logger) (http.Handler, error) {
+// Options of a handler. The zero value serves blocks and CARs only.
+type Options struct {
+	// Log gets a line for each request; nil logs nothing.
+	Log *slog.Logger
+	// Pages says who may see pages.
+	Pages Pages
+	// Root returns the directory to which / leads; nil leads nowhere.
+	Root func(context.Context) (cid.Cid, error)
+	// Record returns the IPNS record of a name that was made here, such as k51..., or nil; nil has none.
+	Record func(name string) ([]byte, error)
+}
+
+// Pages says to whom files and directories are shown as pages.
+type Pages int
+
+const (
+	NoPages    Pages = iota // to nobody
+	LocalPages              // to whoever asks for an IP address or localhost, and no other name
+	AllPages                // to everybody
+)
+
+// NewHandler returns the handler that serves the blocks of st.
+func NewHandler(st store.Store, opt Options) (http.Handler, error) {
 	bs := &readOnly{store: st}
-	backend, err := boxo.NewBlocksBackend(blockservice.New(bs, offline.Exchange(bs)))
+	backend, err := boxo.NewBlocksBackend(blockservice.New(bs, offline.Exchange(bs)), boxo.WithValueStore(records{get: opt.Record}))
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	trustless := boxo.NewHandler(boxo.Config{
-		NoDNSLink:             true,
-		DisableHTMLErrors:     true,
-		RetrievalTimeout:      boxo.DefaultRetrievalTimeout,
-		MaxConcurrentRequests: maxRequests,
-		MetricsRegistry:       prometheus.NewRegistry(),
-	}, backend)
+	f := &front{store: bs, trustless: boxo.NewHandler(config(false), backend)}
+	if opt.Pages != NoPages {
+		f.pages = &pages{opt: opt, next: boxo.NewHandler(config(true), &bounded{backend, st})}
+	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /ipfs/", &front{store: st, next: trustless})
+	mux.Handle("GET /ipfs/", f)
+	mux.HandleFunc("GET /ipns/", f.record)
+	mux.HandleFunc("GET /{$}", f.root)
+	mux.Handle("GET /routing/v1/providers/{cid}", &providers{bs})
+	mux.Handle("GET /routing/v1/ipns/{name}", http.HandlerFunc(f.routedRecord))
+	log := opt.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &logged{next: mux, log: log}, nil
 }
 
-// front answers plain requests for one block, which are nearly all there are, and leaves the
-// others to boxo, with which a request takes nearly twice as long.
+func config(deserialized bool) boxo.Config {
+	return boxo.Config{
+		DeserializedResponses: deserialized,
+		NoDNSLink:             true,
+		DisableHTMLErrors:     true,
+		RetrievalTimeout:      boxo.DefaultRetrievalTimeout,
+		MaxConcurrentRequests: maxRequests,
+		MaxRequestDuration:    maxDuration,
+		MetricsRegistry:       prometheus.NewRegistry(),
+	}
+}
+
+// front answers plain requests for one block, which are nearly all there are, and what needs no
+// reading. It leaves the others to boxo, with which a request takes nearly twice as long.
 type front struct {
-	store store.Store
-	next  http.Handler
+	store     *readOnly
+	trustless http.Handler
+	pages     *pages // nil where there are none
 }
 
 func (h *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c, ok := plainRaw(r); ok && h.serve(w, r, c) {
 		return
 	}
-	if h.absent(r) { // boxo begins a CAR before it looks for the first block
-		http.Error(w, "block not found", http.StatusNotFound)
-		return
-	}
-	h.next.ServeHTTP(w, r)
-}
-
-// absent says whether the path begins with the CID of a block that is not in the store.
-func (h *front) absent(r *http.Request) bool {
 	text, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/ipfs/"), "/")
 	c, err := cid.Decode(text)
-	if err != nil {
-		return false // for boxo to answer
+	switch {
+	case err != nil:
+		http.Error(w, fmt.Sprintf("%.100q is not a CID", text), http.StatusBadRequest)
+	case h.absent(r, c): // boxo begins a CAR before it looks for the first block
+		http.Error(w, "block not found", http.StatusNotFound)
+	case h.pages.serve(r):
+		h.pages.ServeHTTP(w, withScope(r))
+	case r.Header.Get("Accept") == "" && !r.URL.Query().Has("format"):
+		http.Error(w, "only blocks and CARs are served here: ask with format=raw or format=car", http.StatusBadRequest)
+	default:
+		h.trustless.ServeHTTP(w, withScope(r))
 	}
-	has, err := (&readOnly{store: h.store}).Has(r.Context(), c)
+}
+
+// withScope adds the dag-scope that entity-bytes implies, which boxo wants to be told.
+func withScope(r *http.Request) *http.Request {
+	query := r.URL.Query()
+	if !query.Has("entity-bytes") || query.Has("dag-scope") {
+		return r
+	}
+	query.Set("dag-scope", "entity")
+	scoped := r.Clone(r.Context())
+	scoped.URL.RawQuery = query.Encode()
+	return scoped
+}
+
+// root leads to the directory that is shown.
+func (h *front) root(w http.ResponseWriter, r *http.Request) {
+	if h.pages.serve(r) {
+		h.pages.root(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+// absent says whether the block c is not in the store. Who asks only for what is at hand is to
+// hear that otherwise, from boxo.
+func (h *front) absent(r *http.Request, c cid.Cid) bool {
+	if r.Header.Get("Cache-Control") == "only-if-cached" {
+		return false
+	}
+	has, err := h.store.Has(r.Context(), c)
 	return err == nil && !has
 }
 
@@ -105,7 +185,7 @@ func plainRaw(r *http.Request) (cid.Cid, bool) {
 
 // serve answers with the block c and the headers that boxo sends. It says whether it did.
 func (h *front) serve(w http.ResponseWriter, r *http.Request, c cid.Cid) bool {
-	data, err := h.store.Get(r.Context(), c)
+	data, err := h.store.store.Get(r.Context(), c)
 	if err != nil {
 		return false
 	}
@@ -124,91 +204,4 @@ func (h *front) serve(w http.ResponseWriter, r *http.Request, c cid.Cid) bool {
 	return true
 }
 
-// readOnly is a store as the blockstore that boxo knows.
-type readOnly struct {
-	store store.Store
-}
-
-var _ blockstore.Blockstore = (*readOnly)(nil)
-
-var errReadOnly = errors.New("the store is served read-only")
-
-func (b *readOnly) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
-	data, err := b.store.Get(ctx, c)
-	if err != nil {
-		return nil, notFound(c, err)
-	}
-	return blocks.NewBlockWithCid(data, c)
-}
-
-func (b *readOnly) GetSize(ctx context.Context, c cid.Cid) (int, error) {
-	data, err := b.store.Get(ctx, c)
-	return len(data), notFound(c, err)
-}
-
-func (b *readOnly) Has(ctx context.Context, c cid.Cid) (bool, error) {
-	if _, err := store.DigestOf(c); err != nil {
-		_, identity := store.Identity(c)
-		return identity, nil
-	}
-	has, err := b.store.Has(ctx, []cid.Cid{c})
-	if err != nil {
-		return false, err
-	}
-	return has[0], nil
-}
-
-// notFound makes boxo answer 404 for a block that is not there, or whose hash no store has.
-func notFound(c cid.Cid, err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, foreign := store.DigestOf(c); foreign != nil || errors.Is(err, store.ErrNotFound) {
-		return ipld.ErrNotFound{Cid: c}
-	}
-	return err
-}
-
-func (b *readOnly) Put(context.Context, blocks.Block) error       { return errReadOnly }
-func (b *readOnly) PutMany(context.Context, []blocks.Block) error { return errReadOnly }
-func (b *readOnly) DeleteBlock(context.Context, cid.Cid) error    { return errReadOnly }
-func (b *readOnly) AllKeysChan(context.Context) (<-chan cid.Cid, error) {
-	return nil, errReadOnly
-}
-
-// logged writes a line for each request, and moves the deadline for writing on with each
-// write, so that a long answer may take long as long as it is read.
-type logged struct {
-	next http.Handler
-	log  *slog.Logger
-}
-
-func (h *logged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	begin := time.Now()
-	out := &response{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK}
-	h.next.ServeHTTP(out, r)
-	h.log.Info("request", "from", r.RemoteAddr, "method", r.Method, "path", r.URL.RequestURI(),
-		"status", out.status, "bytes", out.bytes, "time", time.Since(begin).Round(time.Microsecond))
-}
-
-type response struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	status  int
-	bytes   int64
-}
-
-func (w *response) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *response) Write(p []byte) (int, error) {
-	w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap is for http.ResponseController.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+var errNoRecord = errors.New("no record of this name was made here")

@@ -53,7 +53,7 @@ func newSite(t testing.TB) *site {
 	if err := errors.Join(w.Put(ctx, b), w.Commit(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	h, err := gateway.NewHandler(st, nil)
+	h, err := gateway.NewHandler(st, gateway.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +71,9 @@ func (s *site) do(t testing.TB, method, path string, headers ...string) (*http.R
 	}
 	for pair := range slices.Chunk(headers, 2) {
 		req.Header.Set(pair[0], pair[1])
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
 	}
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -107,7 +110,7 @@ func TestStatus(t *testing.T) {
 		{"absent, HEAD", "HEAD", "/ipfs/" + absent + "?format=raw", "", 404, ""},
 		{"absent CAR", "GET", "/ipfs/" + absent + "?format=car", "", 404, ""},
 		{"another hash", "GET", "/ipfs/" + blake.String() + "?format=raw", "", 404, ""},
-		{"deserialized", "GET", "/ipfs/" + hello, "", 406, ""},
+		{"neither format nor Accept", "GET", "/ipfs/" + hello, "", 400, ""},
 		{"deserialized by Accept", "GET", "/ipfs/" + hello, "text/html", 406, ""},
 		{"tar", "GET", "/ipfs/" + s.dir.String() + "?format=tar", "", 406, ""},
 		{"path to raw", "GET", "/ipfs/" + s.dir.String() + "/f?format=raw", "", 406, ""},
@@ -115,7 +118,7 @@ func TestStatus(t *testing.T) {
 		{"POST", "POST", "/ipfs/" + hello + "?format=raw", "", 405, ""},
 		{"PUT", "PUT", "/ipfs/" + hello, "", 405, ""},
 		{"DELETE", "DELETE", "/ipfs/" + hello, "", 405, ""},
-		{"names", "GET", "/ipns/example.org?format=raw", "", 404, ""},
+		{"names", "GET", "/ipns/example.org?format=raw", "", 400, ""},
 		{"elsewhere", "GET", "/", "", 404, ""},
 	} {
 		begin := time.Now()
@@ -196,7 +199,7 @@ func TestServe(t *testing.T) {
 	var logged bytes.Buffer
 	st := store.NewMemory()
 	storetest.Put(t, st, store.NewBlock(cid.Raw, []byte("hello")))
-	h, err := gateway.NewHandler(st, slog.New(slog.NewTextHandler(&logged, nil)))
+	h, err := gateway.NewHandler(st, gateway.Options{Log: slog.New(slog.NewTextHandler(&logged, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

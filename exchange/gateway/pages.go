@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"archivecache/store"
+	"archivecache/unixfs"
+
+	boxo "github.com/ipfs/boxo/gateway"
+	"github.com/ipfs/boxo/path"
+	"github.com/ipfs/go-cid"
+)
+
+// policy is what a browser may do with a page: show it, with pictures and styles from here, and
+// save it. The sandbox gives each page an origin of its own, without scripts.
+const policy = "sandbox allow-downloads; default-src 'self' data: 'unsafe-inline'; script-src 'none'; " +
+	"object-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+// pages shows files and directories.
+type pages struct {
+	opt  Options
+	next http.Handler
+}
+
+// serve says whether pages are for whoever sent r.
+func (p *pages) serve(r *http.Request) bool {
+	return p != nil && (p.opt.Pages == AllPages || isLocalHost(r.Host))
+}
+
+// isLocalHost says whether the header Host is an IP address or localhost, which no site of others
+// can have.
+func isLocalHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	_, err := netip.ParseAddr(host)
+	return err == nil || strings.EqualFold(host, "localhost")
+}
+
+func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	if r.URL.Query().Has("uri") { // boxo would lead elsewhere
+		http.Error(w, "the parameter uri is not supported", http.StatusBadRequest)
+		return
+	}
+	p.next.ServeHTTP(w, r)
+}
+
+func (p *pages) root(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	if p.opt.Root == nil {
+		http.NotFound(w, r)
+		return
+	}
+	c, err := p.opt.Root(r.Context())
+	if err != nil {
+		http.Error(w, "root cannot be read", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, "/ipfs/"+c.String()+"/", http.StatusFound)
+}
+
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+}
+
+// maxListed is how many entries a directory may have to be shown as a page, which is made in
+// memory.
+const maxListed = 10_000
+
+// bounded is boxo's backend that refuses to list a large directory.
+type bounded struct {
+	*boxo.BlocksBackend
+	store store.Store
+}
+
+// Get implements [boxo.IPFSBackend].
+func (b *bounded) Get(ctx context.Context, p path.ImmutablePath, ranges ...boxo.ByteRange) (boxo.ContentPathMetadata, *boxo.GetResponse, error) {
+	md, err := b.ResolvePath(ctx, p)
+	if err != nil {
+		return md, nil, err
+	}
+	if err := b.checkSize(ctx, md.LastSegment.RootCid()); err != nil {
+		return md, nil, boxo.NewErrorStatusCode(err, http.StatusNotImplemented)
+	}
+	return b.BlocksBackend.Get(ctx, p, ranges...)
+}
+
+var errMany = fmt.Errorf("the directory has more than %d entries: name one of them, or ask with format=car", maxListed)
+
+// checkSize returns errMany if c is a directory with too many entries. Other troubles are for
+// boxo to find.
+func (b *bounded) checkSize(ctx context.Context, c cid.Cid) error {
+	if c.Type() != cid.DagProtobuf {
+		return nil
+	}
+	dir, err := unixfs.OpenDir(ctx, b.store, c)
+	if err != nil {
+		return nil
+	}
+	n := 0
+	err = dir.Each(ctx, func(unixfs.Entry) error {
+		if n++; n > maxListed {
+			return errMany
+		}
+		return nil
+	})
+	if errors.Is(err, errMany) {
+		return errMany
+	}
+	return nil
+}
