@@ -171,7 +171,7 @@ func (h *front) absent(r *http.Request, c cid.Cid) bool {
 // plainRaw returns the CID of a request for one whole block without conditions.
 func plainRaw(r *http.Request) (cid.Cid, bool) {
 	text, ok := strings.CutPrefix(r.URL.Path, "/ipfs/")
-	if !ok || r.Method != http.MethodGet || r.URL.RawQuery != "format=raw" {
+	if !ok || r.URL.RawQuery != "format=raw" {
 		return cid.Undef, false
 	}
 	for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Cache-Control"} {
