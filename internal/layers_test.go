@@ -111,8 +111,10 @@ func TestNobodyImportsCommands(t *testing.T) {
 }
 
 // TestLinks holds what commands link. Those that only handle messages start at once, so they link
-// neither IPFS nor SQLite; boxo, but for a helper that go-car needs, is for serve alone.
+// neither IPFS nor SQLite. boxo, but for a helper that go-car needs, is for serve, and its IPNS records
+// for the commands with names.
 func TestLinks(t *testing.T) {
+	ipns := []string{"cmd/publish-name", "cmd/resolve-name"}
 	light := []string{"cmd/message-to-json", "cmd/message-from-json", "cmd/archivecache"}
 	for path, p := range packages(t) {
 		if !below(path, "cmd") {
@@ -123,7 +125,11 @@ func TestLinks(t *testing.T) {
 			if slices.Contains(light, path) && heavy {
 				t.Errorf("%s links %s", path, dep)
 			}
-			if boxo, ok := strings.CutPrefix(dep, "github.com/ipfs/boxo/"); ok && boxo != "util" && path != "cmd/serve" {
+			boxo, ok := strings.CutPrefix(dep, "github.com/ipfs/boxo/")
+			switch {
+			case !ok || boxo == "util" || path == "cmd/serve":
+			case slices.Contains(ipns, path) && below(boxo, "ipns", "path"):
+			default:
 				t.Errorf("%s links %s", path, dep)
 			}
 		}

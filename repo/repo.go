@@ -6,6 +6,7 @@
 //	repository.db   SQLite: head, log, marks, settings, and the small blocks (package store/embedded)
 //	segments/       the large blocks, unless they are elsewhere: see below
 //	keys/           private keys (package identity), never in the tree nor in a block
+//	names/          IPNS names of nodes, once there are any (package exchange/name)
 //	lock            nothing; those who lost a race for the head take turns by it
 //
 // A copy of the folder is a repository as well. Any number of processes may use it at the same
@@ -263,6 +264,9 @@ func (r *Repo) Store() store.Store { return r.store }
 
 // Keys returns the private keys of the repository.
 func (r *Repo) Keys() *identity.Keyring { return identity.OpenKeyring(filepath.Join(r.dir, "keys")) }
+
+// Names returns the folder of the IPNS names, which need not be there.
+func (r *Repo) Names() string { return filepath.Join(r.dir, "names") }
 
 // A Head is the tree as of the last commit.
 type Head struct {

@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"archivecache/exchange/gateway"
+	"archivecache/exchange/name"
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
 	"archivecache/repo"
@@ -53,7 +54,7 @@ func run(ctx context.Context, env *local.Env) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer ln.Close()
-	opt := gateway.Options{Log: logger(env, *verbose), Root: viewOf(r)}
+	opt := gateway.Options{Log: logger(env, *verbose), Root: viewOf(r), Record: name.Folder(r.Names()).Record}
 	if opt.Pages, err = pages(*show, ln.Addr()); err != nil {
 		return err
 	}
