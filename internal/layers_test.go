@@ -111,10 +111,9 @@ func TestNobodyImportsCommands(t *testing.T) {
 }
 
 // TestLinks holds what commands link. Those that only handle messages start at once, so they link
-// neither IPFS nor SQLite. boxo, but for a helper that go-car needs, is for serve, and its IPNS records
-// for the commands with names.
+// neither IPFS nor SQLite. boxo's gateway is for serve alone; and of boxo those that talk to no daemon link
+// only a helper that go-car needs.
 func TestLinks(t *testing.T) {
-	ipns := []string{"cmd/publish-name", "cmd/resolve-name"}
 	light := []string{"cmd/message-to-json", "cmd/message-from-json", "cmd/archivecache"}
 	for path, p := range packages(t) {
 		if !below(path, "cmd") {
@@ -126,10 +125,8 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s links %s", path, dep)
 			}
 			boxo, ok := strings.CutPrefix(dep, "github.com/ipfs/boxo/")
-			switch {
-			case !ok || boxo == "util" || path == "cmd/serve":
-			case slices.Contains(ipns, path) && below(boxo, "ipns", "path"):
-			default:
+			talks := boxo != "gateway" && slices.Contains(p.Deps, module+"/store/kubo")
+			if ok && boxo != "util" && path != "cmd/serve" && !talks {
 				t.Errorf("%s links %s", path, dep)
 			}
 		}

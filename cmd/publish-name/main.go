@@ -12,6 +12,7 @@ import (
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
 	"archivecache/repo"
+	"archivecache/store/kubo"
 	"archivecache/tree"
 
 	"github.com/ipfs/go-cid"
@@ -42,7 +43,6 @@ func main() { local.Main(help, run) }
 const (
 	minLifetime = time.Minute
 	maxLifetime = 10 * 365 * 24 * time.Hour
-	callTimeout = 2 * time.Minute // for the daemon to make the record known
 )
 
 func run(ctx context.Context, env *local.Env) error {
@@ -56,21 +56,22 @@ func run(ctx context.Context, env *local.Env) error {
 	if *lifetime < minLifetime || *lifetime > maxLifetime {
 		return cli.Usage("-lifetime %s: from one minute to ten years", *lifetime)
 	}
-	var daemon *name.Daemon
+	var daemon *kubo.Daemon
 	if *api != "" {
-		if daemon, err = name.ParseDaemon(*api); err != nil {
+		if daemon, err = kubo.Open(ctx, *api, kubo.Options{Name: env.Name}); err != nil {
 			return err
 		}
+		defer daemon.Close()
 	}
-	key, record, err := sign(ctx, env, args[0], args[1], *lifetime)
+	record, err := sign(ctx, env, args[0], args[1], *lifetime)
 	if err != nil {
 		return err
 	}
-	return deliver(ctx, env, key, record, *out, daemon)
+	return deliver(ctx, env, record, *out, daemon)
 }
 
 // sign makes the record of the node at a path, and keeps it in the repository.
-func sign(ctx context.Context, env *local.Env, at, by string, lifetime time.Duration) (key *name.Key, record []byte, err error) {
+func sign(ctx context.Context, env *local.Env, at, by string, lifetime time.Duration) (record []byte, err error) {
 	err = env.WithIdentity(ctx, by, func(r *repo.Repo, t *tree.Tree, id cid.Cid) error {
 		p, err := local.Path(at)
 		if err != nil {
@@ -84,7 +85,8 @@ func sign(ctx context.Context, env *local.Env, at, by string, lifetime time.Dura
 			return cli.WithHint(fmt.Errorf("%s: %w of %s", p, repo.ErrNotNode, id), "new-node %s %s makes one", p, by)
 		}
 		names := name.Folder(r.Names())
-		if key, err = names.Key(id); err != nil {
+		key, err := names.Key(id)
+		if err != nil {
 			return err
 		}
 		sequence := name.Sequence(thing.Node.Epoch, thing.Node.Sequence)
@@ -97,28 +99,30 @@ func sign(ctx context.Context, env *local.Env, at, by string, lifetime time.Dura
 		}
 		return err
 	})
-	return key, record, err
+	return record, err
 }
 
 // deliver brings the record where it is wanted, and prints the name.
-func deliver(ctx context.Context, env *local.Env, key *name.Key, record []byte, out string, daemon *name.Daemon) error {
+func deliver(ctx context.Context, env *local.Env, record []byte, out string, daemon *kubo.Daemon) error {
+	r, err := name.Verify(record, "")
+	if err != nil {
+		return err
+	}
 	if out != "" {
 		if err := os.WriteFile(out, record, 0o644); err != nil {
 			return err
 		}
 	}
 	if daemon != nil {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		if err := daemon.Put(ctx, key.Name(), record); err != nil {
-			return cli.WithHint(fmt.Errorf("%s does not take the record: %w", daemon, err), "is it running, and is that its API? the record is kept: run it again")
+		if err := daemon.PutRecord(ctx, r.Name, record, "/ipfs/"+r.Node.String()); err != nil {
+			return cli.WithHint(err, "the record is kept: run it again")
 		}
 	}
 	if out == "" && daemon == nil {
-		env.Say("the name is %s", key.Name())
+		env.Say("the name is %s", r.Name)
 		_, err := env.Stdout.Write(record)
 		return err
 	}
-	_, err := fmt.Fprintln(env.Stdout, key.Name())
+	_, err = fmt.Fprintln(env.Stdout, r.Name)
 	return err
 }

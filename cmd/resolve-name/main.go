@@ -15,6 +15,7 @@ import (
 	"archivecache/internal/local"
 	"archivecache/repo"
 	"archivecache/store"
+	"archivecache/store/kubo"
 	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
@@ -58,9 +59,10 @@ func run(ctx context.Context, env *local.Env) error {
 	}
 	a := asked{gateways: opt.Gateways, fetch: opt.Fetch}
 	if *api != "" {
-		if a.daemon, err = name.ParseDaemon(*api); err != nil {
+		if a.daemon, err = kubo.Open(ctx, *api, kubo.Options{Name: env.Name, Timeout: opt.Fetch.Stall}); err != nil {
 			return err
 		}
+		defer a.daemon.Close()
 	}
 	record, err := a.record(ctx, env, args)
 	if err != nil {
@@ -82,7 +84,7 @@ func run(ctx context.Context, env *local.Env) error {
 type asked struct {
 	gateways []exchange.Source
 	fetch    exchange.Options
-	daemon   *name.Daemon // may be nil
+	daemon   *kubo.Daemon // may be nil
 }
 
 // record returns the record that the arguments name.
@@ -152,7 +154,7 @@ func (a *asked) node(ctx context.Context, env *local.Env, c cid.Cid) (*reference
 	}
 	fetcher := exchange.NewFetcher(here, a.gateways, a.fetch)
 	defer fetcher.Close() // nothing is kept
-	blocks := &getter{fetcher, a.daemon, a.fetch.BlockTimeout}
+	blocks := &getter{fetcher, a.daemon}
 	data, err := blocks.Get(ctx, c)
 	if err != nil {
 		return nil, err
@@ -170,8 +172,7 @@ func (a *asked) node(ctx context.Context, env *local.Env, c cid.Cid) (*reference
 // getter asks the fetcher, and then the daemon if there is one.
 type getter struct {
 	fetcher *exchange.Fetcher
-	daemon  *name.Daemon
-	timeout time.Duration
+	daemon  *kubo.Daemon
 }
 
 // Get implements [store.Getter].
@@ -180,9 +181,7 @@ func (g *getter) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	if err == nil || g.daemon == nil || !errors.Is(err, store.ErrNotFound) {
 		return data, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.timeout)
-	defer cancel()
-	return g.daemon.Get(ctx, c)
+	return g.daemon.Fetch(ctx, c)
 }
 
 // explain adds what to do about a record that cannot be used.
