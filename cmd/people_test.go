@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,10 +90,10 @@ func pipe(ts *testscript.TestScript, script string) {
 
 // serve runs serve on the repository until the story ends, and sets the variable to its address.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: serve VARIABLE REPO")
+	if len(args) < 2 {
+		ts.Fatalf("usage: serve VARIABLE REPO [OPTION]...")
 	}
-	cmd := exec.Command(filepath.Join(bin, "serve"), "-repo", args[1], "-listen", "127.0.0.1:0")
+	cmd := exec.Command(filepath.Join(bin, "serve"), append([]string{"-repo", args[1], "-listen", "127.0.0.1:0"}, args[2:]...)...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 	stdout, err := cmd.StdoutPipe()
 	ts.Check(err)
@@ -104,6 +105,32 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	ts.Check(err)
 	ts.Setenv(args[0], strings.TrimSpace(line))
+}
+
+// fetch asks for a URL, as the named host if there is one, which has to answer with a status. The answer is in the file,
+// and its header in file.header.
+func fetch(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: fetch STATUS URL FILE [HOST]")
+	}
+	req, err := http.NewRequest(http.MethodGet, args[1], nil)
+	ts.Check(err)
+	req.Header.Set("Accept", "text/html,*/*;q=0.8")
+	if len(args) > 3 {
+		req.Host = args[3]
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if fmt.Sprint(resp.StatusCode) != args[0] {
+		ts.Fatalf("%s: %s: %.300s", args[1], resp.Status, body)
+	}
+	var header bytes.Buffer
+	ts.Check(resp.Header.Write(&header))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), body, 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]+".header"), header.Bytes(), 0o644))
 }
 
 // saveCid sets a variable to the CID of what stands at a path.

@@ -117,6 +117,7 @@ var words = map[string]func(*testscript.TestScript, bool, []string){
 	"carry":    carry,
 	"withhold": withhold,
 	"serve":    serve,
+	"fetch":    fetch,
 	"cid":      saveCid,
 	"same":     same,
 	"differ":   differ,
