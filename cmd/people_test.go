@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -218,4 +219,50 @@ func copyBlocks(w store.Writer, car io.Reader, only func(blocks.Block) bool) err
 			return err
 		}
 	}
+}
+
+// carTrim copies a CAR file without the blocks that have a text in them.
+func carTrim(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: cartrim FROM TO TEXT")
+	}
+	rewriteCAR(ts, args[0], args[1], func(b blocks.Block) bool { return !bytes.Contains(b.RawData(), []byte(args[2])) }, 0)
+}
+
+// carJunk copies a CAR file and puts 100,000 blocks before its own.
+func carJunk(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: carjunk FROM TO")
+	}
+	rewriteCAR(ts, args[0], args[1], func(blocks.Block) bool { return true }, 100_000)
+}
+
+func rewriteCAR(ts *testscript.TestScript, from, to string, only func(blocks.Block) bool, junk int) {
+	data, err := os.ReadFile(ts.MkAbs(from))
+	ts.Check(err)
+	size, n := binary.Uvarint(data)
+	var out bytes.Buffer
+	out.Write(data[:n+int(size)]) // the header
+	put := func(c cid.Cid, data []byte) {
+		out.Write(binary.AppendUvarint(nil, uint64(c.ByteLen()+len(data))))
+		out.Write(c.Bytes())
+		out.Write(data)
+	}
+	for i := range junk {
+		b := store.NewBlock(cid.Raw, fmt.Append(nil, "junk ", i))
+		put(b.Cid, b.Data)
+	}
+	all, err := gocar.NewBlockReader(bytes.NewReader(data))
+	ts.Check(err)
+	for {
+		b, err := all.Next()
+		if err == io.EOF {
+			break
+		}
+		ts.Check(err)
+		if only(b) {
+			put(b.Cid(), b.RawData())
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(to), out.Bytes(), 0o644))
 }

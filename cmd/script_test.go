@@ -118,6 +118,8 @@ var words = map[string]func(*testscript.TestScript, bool, []string){
 	"withhold": withhold,
 	"serve":    serve,
 	"fetch":    fetch,
+	"cartrim":  carTrim,
+	"carjunk":  carJunk,
 	"cid":      saveCid,
 	"same":     same,
 	"differ":   differ,

@@ -20,36 +20,40 @@ type CarLimits struct {
 	MaxRoots  int   // 1000 by default
 	MaxBlocks int64 // DefaultBlocks by default; each takes some 30 bytes of memory
 	MaxBytes  int64 // of all blocks together; no limit by default
+	MaxAside  int64 // bytes of blocks that come before one that links them; 4 GiB by default
+	All       bool  // take blocks as well that no root leads to
 }
 
 // CarStats is what a CAR brought.
 type CarStats struct {
-	Roots  []cid.Cid
-	Blocks int64 // different blocks in the file
-	New    int64 // of these, blocks that were not there before
-	Bytes  int64 // of the different blocks
+	Roots   []cid.Cid
+	Blocks  int64 // different blocks that were taken
+	New     int64 // of these, blocks that were not there before
+	Bytes   int64 // of the blocks that were taken
+	Unasked int64 // different blocks that were left out, as no root leads to them
+	// Missing is the first 20 blocks that are linked and are neither in the file nor in the store,
+	// MissingCount how many there are; below them there may be more.
+	Missing      []cid.Cid
+	MissingCount int64
 }
 
-// maxCarHeader is the longest header of a CAR that is read, in bytes.
-const maxCarHeader = 64 << 10
+const (
+	maxCarHeader = 64 << 10 // the longest header of a CAR that is read, in bytes
+	maxAside     = 2 << 20  // how many blocks may come before one that links them
+	maxWanted    = 4 << 20  // how many blocks may be linked and not have come
+)
 
-// ImportCAR puts the blocks of a CAR, of version 1 or 2, into st. Every block is hashed first.
-// After an error nothing is committed; the error names the block or its place in the file. A
-// block whose hash is not SHA-256 is an error, except for identity CIDs, which need no store and
-// are passed over.
+// ImportCAR puts the blocks of a CAR, of version 1 or 2, into st: those to which the roots lead, over
+// links in the file. Where the links of a block cannot be read, which may be of another kind than
+// package dag knows, all blocks of the file are taken. Every block is hashed first. After an error
+// nothing is committed; the error names the block or its place in the file. A block whose hash is
+// not SHA-256 is an error, except for identity CIDs, which need no store and are passed over.
 func ImportCAR(ctx context.Context, r io.Reader, st store.Store, limits CarLimits) (CarStats, error) {
-	if limits.MaxRoots <= 0 {
-		limits.MaxRoots = 1000
-	}
-	if limits.MaxBlocks <= 0 {
-		limits.MaxBlocks = DefaultBlocks
-	}
-	if limits.MaxBytes <= 0 {
-		limits.MaxBytes = math.MaxInt64
-	}
+	limits.setDefaults()
 	w := st.Writer()
 	defer w.Close()
-	i := &importer{store: st, writer: w, limits: limits}
+	i := &importer{store: st, writer: w, limits: limits, wanted: map[key]ref{}}
+	defer i.aside.close()
 	err := i.run(ctx, r)
 	if err == nil {
 		err = w.Commit(ctx)
@@ -60,13 +64,33 @@ func ImportCAR(ctx context.Context, r io.Reader, st store.Store, limits CarLimit
 	return i.stats, nil
 }
 
+func (l *CarLimits) setDefaults() {
+	if l.MaxRoots <= 0 {
+		l.MaxRoots = 1000
+	}
+	if l.MaxBlocks <= 0 {
+		l.MaxBlocks = DefaultBlocks
+	}
+	if l.MaxBytes <= 0 {
+		l.MaxBytes = math.MaxInt64
+	}
+	if l.MaxAside <= 0 {
+		l.MaxAside = 4 << 30
+	}
+}
+
 type importer struct {
 	store   store.Store
 	writer  store.Writer
 	limits  CarLimits
-	seen    keySet
+	seen    keySet        // of all blocks
+	wanted  map[key]ref   // linked, or a root, and not seen
+	aside   spool         // seen before they were wanted
+	due     []key         // of these, those that are wanted by now
+	unclear bool          // the links of a block could not be read
 	waiting []store.Block // verified, to be put
 	bytes   int           // of waiting
+	read    int64         // bytes of all blocks
 	stats   CarStats
 }
 
@@ -78,10 +102,13 @@ func (i *importer) run(ctx context.Context, r io.Reader) error {
 	if i.stats.Roots = in.roots; len(in.roots) > i.limits.MaxRoots {
 		return fmt.Errorf("%d roots, more than %d", len(in.roots), i.limits.MaxRoots)
 	}
+	for _, c := range in.roots {
+		i.wantRoot(c)
+	}
 	for {
 		b, err := in.next()
 		if err == io.EOF {
-			return i.put(ctx)
+			return i.end(ctx)
 		}
 		if err == nil {
 			err = i.take(ctx, b)
@@ -92,7 +119,7 @@ func (i *importer) run(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// take verifies a block and keeps it for put.
+// take verifies a block, and keeps it for put if it is wanted, else aside.
 func (i *importer) take(ctx context.Context, b store.Block) error {
 	if _, ok := store.Identity(b.Cid); ok {
 		return nil
@@ -110,11 +137,27 @@ func (i *importer) take(ctx context.Context, b store.Block) error {
 	if !i.seen.add(k) {
 		return nil
 	}
-	i.stats.Blocks++
-	i.stats.Bytes += int64(len(b.Data))
-	if i.stats.Blocks > i.limits.MaxBlocks || i.stats.Bytes > i.limits.MaxBytes {
+	i.read += int64(len(b.Data))
+	if int64(i.seen.n) > i.limits.MaxBlocks || i.read > i.limits.MaxBytes {
 		return fmt.Errorf("%w: %d blocks, %d bytes", ErrBudget, i.limits.MaxBlocks, i.limits.MaxBytes)
 	}
+	if _, wanted := i.wanted[k]; wanted || i.limits.All {
+		return i.keep(ctx, k, b)
+	}
+	if i.aside.size+int64(len(b.Data)) > i.limits.MaxAside || len(i.aside.at) >= maxAside {
+		return fmt.Errorf("%w: %d blocks, %d bytes that no block before them links", ErrBudget, len(i.aside.at), i.aside.size)
+	}
+	return i.aside.add(k, b)
+}
+
+// keep keeps a block for put, and wants what it links.
+func (i *importer) keep(ctx context.Context, k key, b store.Block) error {
+	delete(i.wanted, k)
+	if err := i.want(b); err != nil {
+		return err
+	}
+	i.stats.Blocks++
+	i.stats.Bytes += int64(len(b.Data))
 	i.waiting = append(i.waiting, b)
 	if i.bytes += len(b.Data); len(i.waiting) < batch && i.bytes < 4<<20 {
 		return nil

@@ -170,7 +170,7 @@ func TestImportVersion2(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := store.NewMemory()
-	got, err := exchange.ImportCAR(t.Context(), file, st, exchange.CarLimits{})
+	got, err := exchange.ImportCAR(t.Context(), file, st, exchange.CarLimits{All: true})
 	if err != nil || got.New != 20 || !slices.Equal(got.Roots, []cid.Cid{blocks[0].Cid}) {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -281,7 +281,7 @@ func TestImportRefused(t *testing.T) {
 		}
 	}
 	identity := append(slices.Clone(begin), section(sum(mh.IDENTITY, []byte("x")), []byte("x"))...)
-	if got, err := exchange.ImportCAR(t.Context(), bytes.NewReader(identity), store.NewMemory(), exchange.CarLimits{}); err != nil || got.Blocks != 2 {
+	if got, err := exchange.ImportCAR(t.Context(), bytes.NewReader(identity), store.NewMemory(), exchange.CarLimits{All: true}); err != nil || got.Blocks != 2 {
 		t.Errorf("identity: %+v, %v", got, err)
 	}
 }

@@ -35,7 +35,9 @@
 //
 // Blocks stand depth first from each root in turn, each block once. Versions 1 and 2 are read;
 // the index of version 2 is not looked at. A file that ends before the end of a section, or in
-// version 2 before the declared end of the data, is refused as a whole.
+// version 2 before the declared end of the data, is refused as a whole. Blocks to which the roots do
+// not lead are left out, whatever the order: those that come before a block that links them wait
+// in a temporary file.
 package exchange
 
 // Stats counts what an operation did.

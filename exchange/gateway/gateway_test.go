@@ -187,7 +187,7 @@ func TestCAR(t *testing.T) {
 			t.Errorf("%s: %s, %s", c.query, resp.Status, resp.Header.Get("Content-Type"))
 			continue
 		}
-		stats, err := exchange.ImportCAR(t.Context(), bytes.NewReader(body), store.NewMemory(), exchange.CarLimits{})
+		stats, err := exchange.ImportCAR(t.Context(), bytes.NewReader(body), store.NewMemory(), exchange.CarLimits{All: true})
 		if err != nil || stats.Blocks != c.blocks {
 			t.Errorf("%s: %d blocks, %v, want %d", c.query, stats.Blocks, err, c.blocks)
 		}

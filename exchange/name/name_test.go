@@ -162,6 +162,9 @@ func TestFolder(t *testing.T) {
 	keep(4, time.Hour, name.ErrOlder)
 	keep(6, -time.Hour, name.ErrExpired)
 	data, err := f.Record(k.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if r, err := name.Verify(data, k.Name()); err != nil || r.Sequence != 5 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -225,7 +228,7 @@ func TestFind(t *testing.T) {
 	bad := []name.Source{
 		gateway(t, text(404, "no")), gateway(t, text(200, "")), gateway(t, text(200, strings.Repeat("x", 1<<20))), record(9, -time.Hour),
 		gateway(t, text(200, string(sign(t, generate(t), 9, time.Hour)))),
-		gateway(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String()+"&x", 307) }),
+		gateway(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String()+"&x", http.StatusTemporaryRedirect) }),
 	}
 	_, err := name.Find(t.Context(), k.Name(), bad)
 	if !errors.Is(err, name.ErrNotFound) {

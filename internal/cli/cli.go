@@ -24,7 +24,7 @@ const (
 	ExitDone    = 0
 	ExitFailed  = 1 // refused or failed; nothing was changed, unless the message says so
 	ExitUsage   = 2 // wrong command line
-	ExitPartial = 3 // a merge did its work, and refused a part of what it was offered
+	ExitPartial = 3 // a merge or import did its work, and a part was refused or missing
 	ExitBrake   = 4 // a merge was stopped because it would hide much, and changed nothing
 )
 
