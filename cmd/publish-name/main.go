@@ -32,6 +32,9 @@ IPFS network if it is online. serve gives it to those who ask for the name. The
 name is printed, on standard error if the record is on standard output. Run it
 again after new-node, and before TIME is over, 720h if nothing else is said.
 
+The key of the name is in the folder names of the repository, and not in what
+export-identity writes. Without it there will be a new name, and no other harm.
+
 Example:
 
   $ new-node node identities/me

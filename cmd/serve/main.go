@@ -21,14 +21,18 @@ const help = `usage: serve [-repo DIR] [-listen ADDRESS] [-pages local|all|none]
 
 Serve gives the blocks of the repository to whoever knows their CIDs, by HTTP as
 an IPFS trustless gateway, until it is interrupted. Friends need it while they
-merge, and IPFS daemons can fetch from it. It prints the address it listens on.
-It listens on this machine only, unless -listen says otherwise: then everybody
-who can reach it can ask.
+merge. It prints the address it listens on. It listens on this machine only,
+unless -listen says otherwise: then everybody who can reach it can ask.
 
 A browser at that address shows root as it is now, with files of others in a
 sandbox. By default, -pages local, only this machine sees pages, and only if
 serve listens for nobody else; -pages all shows them to everybody who can reach
 it, and -pages none to nobody.
+
+An IPFS daemon, kubo, fetches from it by HTTP when it is told to ask it who has
+what: in its configuration set Routing to {"Type": "delegated",
+"DelegatedRouters": ["http://127.0.0.1:7070"]}, HTTPRetrieval.Enabled to true,
+and Provide.Enabled to false.
 
 Example:
 

@@ -298,7 +298,7 @@ func TestHeadReadsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp := httptest.NewRecorder()
-	h.ServeHTTP(resp, httptest.NewRequest("HEAD", "/ipfs/"+s.root.String()+"?format=car", nil))
+	h.ServeHTTP(resp, httptest.NewRequest("HEAD", "/ipfs/"+s.many.String()+"?format=car", nil))
 	if n := reads.n.Load(); resp.Code != 200 || n > 20 {
 		t.Errorf("status %d after %d blocks", resp.Code, n)
 	}

@@ -88,7 +88,14 @@ func write(file string, data []byte, place func(from, to string) error) error {
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
-	return place(temp.Name(), file)
+	if err := place(temp.Name(), file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Record returns the newest record of a name that was made here; nil if there is none.

@@ -228,7 +228,9 @@ func TestFind(t *testing.T) {
 	bad := []name.Source{
 		gateway(t, text(404, "no")), gateway(t, text(200, "")), gateway(t, text(200, strings.Repeat("x", 1<<20))), record(9, -time.Hour),
 		gateway(t, text(200, string(sign(t, generate(t), 9, time.Hour)))),
-		gateway(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String()+"&x", http.StatusTemporaryRedirect) }),
+		gateway(t, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.String()+"&x", http.StatusTemporaryRedirect)
+		}),
 	}
 	_, err := name.Find(t.Context(), k.Name(), bad)
 	if !errors.Is(err, name.ErrNotFound) {
