@@ -68,16 +68,17 @@ func TestInputs(t *testing.T) {
 
 // TestScript runs the stories in testdata/script with the embedded store. people_test.go has the
 // words that they use.
-func TestScript(t *testing.T) { runStories(t, "embedded", "") }
+func TestScript(t *testing.T) { runStories(t, "embedded", "", "") }
 
 // TestScriptOnKubo runs the same stories with a kubo daemon for all repositories.
 func TestScriptOnKubo(t *testing.T) {
-	runStories(t, "kubo", kubotest.Daemon(t, kubotest.Offline).API)
+	runStories(t, "kubo", kubotest.Daemon(t, kubotest.Offline).API, kubotest.Daemon(t, kubotest.Offline).API)
 }
 
 // runStories runs the stories with a store for what they initialize. The conditions [embedded] and
-// [kubo] are for what is different.
-func runStories(t *testing.T, store, api string) {
+// [kubo] are for what is different; $OTHER_API is another daemon, for those to whom blocks are to be
+// missing.
+func runStories(t *testing.T, store, api, otherAPI string) {
 	stories, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(stories) == 0 {
 		t.Fatalf("no stories: %v", err)
@@ -91,6 +92,7 @@ func runStories(t *testing.T, store, api string) {
 			env.Setenv("PATH", os.Getenv("PATH"))
 			env.Setenv("ARCHIVECACHE_STORE", store)
 			env.Setenv("ARCHIVECACHE_API", api)
+			env.Setenv("OTHER_API", otherAPI)
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
