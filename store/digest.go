@@ -24,6 +24,12 @@ func DigestOf(c cid.Cid) (Digest, error) {
 	return Digest(h[2:]), nil
 }
 
+// RawCid returns the CID of the raw block with that digest.
+func RawCid(d Digest) cid.Cid {
+	hash := append(make([]byte, 0, 2+len(d)), mh.SHA2_256, byte(len(d)))
+	return cid.NewCidV1(cid.Raw, append(hash, d[:]...))
+}
+
 // Identity returns the bytes that an identity CID holds in itself. ok is false for any other CID,
 // and for one that holds more than [MaxIdentity] bytes. No store needs to keep such a block.
 func Identity(c cid.Cid) (data []byte, ok bool) {

@@ -138,6 +138,57 @@ func (db *DB) Write(ctx context.Context, durable bool, fn func(*sqlite3.Conn) er
 	return db.explain(ctx, "write", c.write(ctx, durable, fn))
 }
 
+// Vacuum writes the database anew, without its free pages. It needs as much room once more beside
+// the file, and again in the folder for temporary files. Readers go on; writers wait.
+func (db *DB) Vacuum(ctx context.Context) error {
+	return db.alone(ctx, "vacuum", func(c *conn) error {
+		// In memory it would not fit.
+		return errors.Join(c.Exec("PRAGMA temp_store = FILE; VACUUM"), c.Exec("PRAGMA temp_store = MEMORY; PRAGMA wal_checkpoint(TRUNCATE)"))
+	})
+}
+
+// Check returns what is wrong with the inner structure of the database, at most a hundred findings;
+// nothing if it is sound. It reads all of it.
+func (db *DB) Check(ctx context.Context) (findings []string, err error) {
+	err = db.Read(ctx, func(c *sqlite3.Conn) error {
+		q, err := Stmt(c, "PRAGMA integrity_check(100)")
+		if err != nil {
+			return err
+		}
+		for q.Step() {
+			if text := q.ColumnText(0); text != "ok" {
+				findings = append(findings, text)
+			}
+		}
+		return q.Err()
+	})
+	return findings, err
+}
+
+// alone calls fn, outside of a transaction, while nobody of this process writes.
+func (db *DB) alone(ctx context.Context, op string, fn func(*conn) error) error {
+	if db.readOnly {
+		return fmt.Errorf("%s database %s: %w", op, db.path, ErrReadOnly)
+	}
+	select {
+	case db.writing <- struct{}{}:
+		defer func() { <-db.writing }()
+	case <-ctx.Done():
+		return fmt.Errorf("%s database %s: %w", op, db.path, ctx.Err())
+	}
+	c, err := db.acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("%s database %s: %w", op, db.path, err)
+	}
+	defer db.release(c)
+	c.SetInterrupt(ctx)
+	defer c.SetInterrupt(context.Background())
+	if err := fn(c); err != nil {
+		return db.explain(ctx, op, &opError{err})
+	}
+	return nil
+}
+
 // acquire returns an idle connection or a new one. Connections are all alike, so that
 // a command that reads and then writes opens a single one.
 func (db *DB) acquire(ctx context.Context) (*conn, error) {

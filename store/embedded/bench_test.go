@@ -8,12 +8,7 @@ import (
 	"archivecache/store/storetest"
 
 	"github.com/ipfs/go-cid"
-	mh "github.com/multiformats/go-multihash"
 )
-
-func cidOf(d store.Digest) cid.Cid {
-	return cid.NewCidV1(cid.Raw, append(mh.Multihash{mh.SHA2_256, 32}, d[:]...))
-}
 
 func bytesOf(blocks []store.Block) (n int64) {
 	for _, b := range blocks {

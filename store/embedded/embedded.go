@@ -23,15 +23,24 @@
 //	 4 bytes   length of the block, big-endian
 //	           the block
 //
-// The heads of the records are there to save blocks should the database be lost; nothing else reads
-// them. Bytes that no row names are garbage, such as what a process wrote that was killed, and the
-// last record may be cut.
+// The heads of the records are there to save blocks should the database be lost; beside that, only
+// a sweep reads them. Bytes that no row names are garbage, such as what a process wrote that was
+// killed, and the last record may be cut.
 //
 // # Order of writing
 //
 // A segment file is synced, and its name in the folder, before a row that names it is committed.
 // So a row that can be seen has its bytes on the disk. Rows of a long batch are committed a part
 // at a time, and only the last commit of a batch is durable: it makes all before it durable too.
+//
+// A sweep deletes the rows of blocks, and then, in a durable transaction, those of segments of
+// which nothing is left; after that it removes their files, and all that no row names. Of a segment
+// file with much garbage it copies what is needed into a new one, syncs that, moves the rows in a
+// durable transaction, and removes the old file then. So a row that can be seen has its bytes on
+// the disk here too, and what a killed sweep leaves is garbage for the next one. While rows are
+// deleted no Writer may be at work, which is for the caller to see to; copying needs no care. A
+// reader that finds a file gone looks the row up again. The database is written anew (VACUUM) if
+// more than a quarter of it, and 4 MiB, are free; else the free pages are filled again by what comes.
 //
 // # Small and large
 //

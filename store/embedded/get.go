@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"archivecache/internal/sqlite"
@@ -55,7 +56,7 @@ func (s *Store) GetMany(ctx context.Context, cids []cid.Cid, fn func(i int, data
 		var data []byte
 		rowErr := err
 		if rowErr == nil {
-			data, rowErr = s.bytes(c, &rows[i], &buf)
+			data, rowErr = s.bytes(ctx, c, &rows[i], &buf)
 		} else {
 			rowErr = fmt.Errorf("get block %s: %w", c, err)
 		}
@@ -66,8 +67,30 @@ func (s *Store) GetMany(ctx context.Context, cids []cid.Cid, fn func(i int, data
 	return nil
 }
 
-// bytes returns the bytes of a block whose row is known, in buf if they come from a file.
-func (s *Store) bytes(c cid.Cid, r *row, buf *[]byte) ([]byte, error) {
+// maxMoves is how often a block is looked up again because its segment file went away just then.
+const maxMoves = 5
+
+// bytes returns the bytes of a block whose row is known, in buf if they come from a file. Where
+// the file is gone the row is looked up again: a sweep may have moved the block, or dropped it.
+func (s *Store) bytes(ctx context.Context, c cid.Cid, r *row, buf *[]byte) ([]byte, error) {
+	for range maxMoves {
+		data, err := s.bytesAt(c, r, buf)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return data, err
+		}
+		again, findErr := s.find(ctx, []cid.Cid{c})
+		if findErr != nil {
+			return nil, fmt.Errorf("get block %s: %w", c, findErr)
+		}
+		if again[0].segment == r.segment {
+			break
+		}
+		*r = again[0]
+	}
+	return s.bytesAt(c, r, buf)
+}
+
+func (s *Store) bytesAt(c cid.Cid, r *row, buf *[]byte) ([]byte, error) {
 	if data, ok := store.Identity(c); ok {
 		return data, nil
 	}

@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if dir := os.Getenv("EMBEDDED_TEST_SWEEP"); dir != "" {
+		fmt.Fprintln(os.Stderr, sweepChild(dir, os.Getenv("EMBEDDED_TEST_STEP")))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -193,7 +197,7 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Get(t.Context(), cidOf(d)); err != nil {
+		if _, err := s.Get(t.Context(), store.RawCid(d)); err != nil {
 			t.Errorf("a block that has a row: %v", err)
 		}
 	}

@@ -313,6 +313,15 @@ func segmentID(c *sqlite3.Conn, name string) (int64, error) {
 	if err := errors.Join(add.BindText(1, name), add.Exec()); err != nil {
 		return 0, err
 	}
+	id, err := findSegment(c, name)
+	if err == nil && id == 0 {
+		err = fmt.Errorf("segment %s has no row", name)
+	}
+	return id, err
+}
+
+// findSegment returns the id of the segment of that name; 0 if it has none.
+func findSegment(c *sqlite3.Conn, name string) (id int64, err error) {
 	get, err := sqlite.Stmt(c, "SELECT id FROM segment WHERE name = ?")
 	if err != nil {
 		return 0, err
@@ -320,10 +329,10 @@ func segmentID(c *sqlite3.Conn, name string) (int64, error) {
 	if err := get.BindText(1, name); err != nil {
 		return 0, err
 	}
-	if !get.Step() {
-		return 0, errors.Join(get.Err(), fmt.Errorf("segment %s has no row", name))
+	if get.Step() {
+		id = get.ColumnInt64(0)
 	}
-	return get.ColumnInt64(0), get.Reset()
+	return id, errors.Join(get.Err(), get.Reset())
 }
 
 // Close gives up what was not committed.
