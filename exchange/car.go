@@ -27,10 +27,11 @@ type CarLimits struct {
 // CarStats is what a CAR brought.
 type CarStats struct {
 	Roots   []cid.Cid
-	Blocks  int64 // different blocks that were taken
-	New     int64 // of these, blocks that were not there before
-	Bytes   int64 // of the blocks that were taken
-	Unasked int64 // different blocks that were left out, as no root leads to them
+	Tops    []cid.Cid // the roots, and all blocks that were taken and that no other one links
+	Blocks  int64     // different blocks that were taken
+	New     int64     // of these, blocks that were not there before
+	Bytes   int64     // of the blocks that were taken
+	Unasked int64     // different blocks that were left out, as no root leads to them
 	// Missing is the first 20 blocks that are linked and are neither in the file nor in the store,
 	// MissingCount how many there are; below them there may be more.
 	Missing      []cid.Cid
@@ -61,6 +62,7 @@ func ImportCAR(ctx context.Context, r io.Reader, st store.Store, limits CarLimit
 	if err != nil {
 		return CarStats{}, fmt.Errorf("import of CAR: %w", err)
 	}
+	i.stats.Tops = i.tops.with(i.stats.Roots)
 	return i.stats, nil
 }
 
@@ -91,6 +93,7 @@ type importer struct {
 	waiting []store.Block // verified, to be put
 	bytes   int           // of waiting
 	read    int64         // bytes of all blocks
+	tops    tops
 	stats   CarStats
 }
 
@@ -158,6 +161,7 @@ func (i *importer) keep(ctx context.Context, k key, b store.Block) error {
 	}
 	i.stats.Blocks++
 	i.stats.Bytes += int64(len(b.Data))
+	i.tops.add(b)
 	i.waiting = append(i.waiting, b)
 	if i.bytes += len(b.Data); len(i.waiting) < batch && i.bytes < 4<<20 {
 		return nil

@@ -70,9 +70,10 @@ func TestLayers(t *testing.T) {
 		{"tree/merkle", "tree/reference tree/state tree/shared identity unixfs"},
 		{"tree/reference", "tree/state tree/shared unixfs"},
 		{"tree/state", "tree/shared unixfs"},
-		{"repo", "exchange merge cmd internal/cli internal/local"},
-		{"exchange", "repo merge cmd internal/cli internal/local tree"},
-		{"merge", "cmd internal/cli internal/local"},
+		{"repo", "exchange merge upkeep cmd internal/cli internal/local"},
+		{"exchange", "repo merge upkeep cmd internal/cli internal/local tree"},
+		{"upkeep", "merge cmd internal/cli internal/local"},
+		{"merge", "upkeep cmd internal/cli internal/local"},
 		{"internal/sim", "repo exchange merge cmd internal/cli internal/local internal/sqlite store/embedded store/kubo"},
 		{"internal/cli", "store identity tree repo exchange merge unixfs"},
 	}

@@ -113,6 +113,9 @@ func Node(ctx context.Context, r *repo.Repo, command string, at path.Path, opt O
 
 // run merges the node c, which report.Node is, and tells what it did.
 func (m *merger) run(ctx context.Context, r *repo.Repo, command string, c cid.Cid) (err error) {
+	if err := r.BeginWriting(ctx); err != nil {
+		return err
+	}
 	base := r.Store()
 	if m.opt.DryRun {
 		aside := &scratch{Store: base}

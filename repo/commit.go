@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -42,6 +39,9 @@ type Tx struct {
 // maxAttempts bounds how often a change is done again because the head moved.
 const maxAttempts = 200
 
+// turnWait is how long a process waits for its turn; others have theirs meanwhile.
+const turnWait = 24 * time.Hour
+
 var errMoved = errors.New("the head has moved")
 
 // Update commits what fn does to the tree, with an entry in the log under the name of the
@@ -54,6 +54,9 @@ func (r *Repo) Update(ctx context.Context, command string, fn func(context.Conte
 // UpdateOver is Update with blocks read from base, which may know more than the store; fn makes
 // durable what it read from elsewhere.
 func (r *Repo) UpdateOver(ctx context.Context, command string, base store.Getter, fn func(context.Context, *Tx) error) error {
+	if err := r.BeginWriting(ctx); err != nil {
+		return err
+	}
 	unlock := func() error { return nil }
 	defer func() { unlock() }()
 	for attempt := range maxAttempts {
@@ -74,24 +77,11 @@ func (r *Repo) UpdateOver(ctx context.Context, command string, base store.Getter
 // turn waits until no other process is in its second attempt. Who gets there first in
 // their first attempt may still be faster.
 func (r *Repo) turn(ctx context.Context) (unlock func() error, err error) {
-	f, err := os.OpenFile(filepath.Join(r.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := r.flock(ctx, "lock", syscall.LOCK_EX, turnWait, errMoved)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return f.Close, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(fmt.Errorf("commit: lock: %w", err), f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), f.Close())
-		case <-time.After(time.Duration(500+rand.IntN(1500)) * time.Microsecond):
-		}
-	}
+	return f.Close, nil
 }
 
 func (r *Repo) attempt(ctx context.Context, command string, base store.Getter, fn func(context.Context, *Tx) error) error {

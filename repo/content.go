@@ -26,6 +26,9 @@ func (r *Repo) Import(ctx context.Context, source string, opt osfs.Options) (osf
 	if err := checkSource(source); err != nil {
 		return osfs.Result{}, err
 	}
+	if err := r.BeginWriting(ctx); err != nil {
+		return osfs.Result{}, err
+	}
 	opt.LeaveOut, opt.Check = leaveOut, checkNoKey
 	w := r.store.begin()
 	defer w.Close()
@@ -41,6 +44,9 @@ func (r *Repo) ImportStream(ctx context.Context, source io.Reader) (unixfs.Entry
 	buffered := bufio.NewReader(source)
 	head, _ := buffered.Peek(len(identity.KeyHeader)) // its error comes again
 	if err := checkNoKey("standard input", head); err != nil {
+		return unixfs.Entry{}, err
+	}
+	if err := r.BeginWriting(ctx); err != nil {
 		return unixfs.Entry{}, err
 	}
 	w := r.store.begin()

@@ -109,8 +109,24 @@ func (r *Repo) undoable(ctx context.Context, id int64) (LogEntry, error) {
 	if err != nil {
 		return LogEntry{}, err
 	}
-	if len(entries) == 0 || entries[0].ID != id || !entries[0].Before.Defined() {
-		return LogEntry{}, fmt.Errorf("entry %d: %w", id, ErrNothingToUndo)
+	if len(entries) > 0 && entries[0].ID == id && entries[0].Before.Defined() {
+		return entries[0], nil
 	}
-	return entries[0], nil
+	first, err := r.first(ctx)
+	switch {
+	case err != nil:
+		return LogEntry{}, err
+	case first > 1 && 0 < id && id <= first:
+		return LogEntry{}, fmt.Errorf("commit %d: %w", first, ErrForgotten)
+	}
+	return LogEntry{}, fmt.Errorf("entry %d: %w", id, ErrNothingToUndo)
+}
+
+// first returns the number of the first entry of the log.
+func (r *Repo) first(ctx context.Context) (id int64, err error) {
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		id, err = number(c, "SELECT min(id) FROM log WHERE id >= ?", 0)
+		return err
+	})
+	return id, explain(err)
 }

@@ -197,10 +197,11 @@ func forgetMerged(c *sqlite3.Conn, head int64) error {
 	return nil
 }
 
-// lastUndo returns the newest undo at or before an entry of the log, and the entry that it undid;
-// zeros if there is none.
+// lastUndo returns the newest undo at or before an entry of the log, also one that was taken out of
+// it, and the entry that it undid; zeros if there is none.
 func lastUndo(c *sqlite3.Conn, entry int64) (undo, undoes int64, err error) {
-	s, err := sqlite.Stmt(c, "SELECT id, undoes FROM log WHERE undoes IS NOT NULL AND id <= ? ORDER BY id DESC LIMIT 1")
+	s, err := sqlite.Stmt(c, `SELECT id, undoes FROM log WHERE undoes IS NOT NULL AND id <= ?1
+		UNION ALL SELECT id, undoes FROM undone WHERE id <= ?1 ORDER BY id DESC LIMIT 1`)
 	if err != nil {
 		return 0, 0, err
 	}

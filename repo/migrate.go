@@ -107,13 +107,18 @@ func (m *migration) toFolder(ctx context.Context) error {
 	if err := writeFormat(m.r.dir, format); err != nil {
 		return err
 	}
+	sole := m.r.checkSole(ctx)
 	m.r.store, m.r.daemon = inFolder{m.r.local}, nil
-	_, err = d.Store().Compact(ctx, kubo.CompactOptions{Keep: func(store.Digest) bool { return false }})
-	if err != nil {
+	if sole == nil {
+		_, err = d.Store().Compact(ctx, kubo.CompactOptions{Keep: func(store.Digest) bool { return false }})
+	} else if errors.Is(sole, ErrCopied) {
+		sole = nil // the other one needs what is there
+	}
+	if err := errors.Join(sole, err); err != nil {
 		return err
 	}
 	return m.r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
-		return c.Exec("DROP TABLE remote; DELETE FROM setting WHERE name IN ('" + storeSetting + "', '" + apiSetting + "', '" + pinsSetting + "')")
+		return c.Exec("DROP TABLE remote; DELETE FROM setting WHERE name IN ('" + storeSetting + "', '" + apiSetting + "', '" + pinsSetting + "', '" + folderSetting + "')")
 	})
 }
 
@@ -174,16 +179,19 @@ type getter interface {
 
 // pages calls fn with all the blocks.
 func (m *migration) pages(ctx context.Context, all iter.Seq2[store.Digest, error], from getter, fn func(cid.Cid, []byte) error) error {
-	var page []cid.Cid
-	read := func() error {
-		defer func() { page = page[:0] }()
+	return eachPage(all, func(page []cid.Cid) error {
 		return from.GetMany(ctx, page, func(i int, data []byte, err error) error {
 			if err != nil {
 				return fmt.Errorf("move: %w", err)
 			}
 			return fn(page[i], data)
 		})
-	}
+	})
+}
+
+// eachPage calls fn with some hundred of the blocks at a time.
+func eachPage(all iter.Seq2[store.Digest, error], fn func([]cid.Cid) error) error {
+	var page []cid.Cid
 	for d, err := range all {
 		if err != nil {
 			return err
@@ -191,11 +199,12 @@ func (m *migration) pages(ctx context.Context, all iter.Seq2[store.Digest, error
 		if page = append(page, rawCid(d)); len(page) < copyBatch {
 			continue
 		}
-		if err := read(); err != nil {
+		if err := fn(page); err != nil {
 			return err
 		}
+		page = page[:0]
 	}
-	return read()
+	return fn(page)
 }
 
 // tiers returns the store of which the daemon is the lower tier.

@@ -39,6 +39,8 @@ const (
 	storeSetting = "store"
 	apiSetting   = "store.api"
 	pinsSetting  = "store.pins" // what the pins in the daemon are named after
+	// folderSetting is the folder in which that was said, as Repo.folder has it.
+	folderSetting = "store.folder"
 )
 
 func (p Place) format() string {
@@ -68,6 +70,14 @@ type blocks interface {
 	store.Store
 	GetMany(ctx context.Context, cids []cid.Cid, fn func(i int, data []byte, err error) error) error
 	begin() writer
+
+	// What follows is as in package store/embedded.
+
+	Measure(ctx context.Context, keep func(store.Digest) bool) (store.Swept, error)
+	Sweep(ctx context.Context, keep func(store.Digest) bool) (store.Swept, func(context.Context) error, error)
+	Check(ctx context.Context, fn func(d store.Digest, size int64, err error) error) error
+	CheckDatabase(ctx context.Context) ([]string, error)
+	Drop(ctx context.Context, damaged []store.Digest) error
 }
 
 // A writer is a batch whose commit can carry further changes to the database.
@@ -81,11 +91,6 @@ type inFolder struct{ *embedded.Store }
 
 func (f inFolder) begin() writer { return f.NewWriter() }
 func (f inFolder) Close() error  { return nil }
-
-// inTiers keeps most blocks elsewhere.
-type inTiers struct{ *tiered.Store }
-
-func (t inTiers) begin() writer { return t.NewWriter() }
 
 // Place returns where the blocks are.
 func (r *Repo) Place(ctx context.Context) (Place, error) {
@@ -104,8 +109,12 @@ func (r *Repo) setPlace(ctx context.Context, p Place) error {
 	if _, err := r.preparePins(ctx); err != nil {
 		return err
 	}
-	err := r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
-		for name, value := range map[string]string{storeSetting: p.Store, apiSetting: p.API} {
+	folder, err := r.folder()
+	if err != nil {
+		return fmt.Errorf("choose the store: %w", err)
+	}
+	err = r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		for name, value := range map[string]string{storeSetting: p.Store, apiSetting: p.API, folderSetting: folder} {
 			if err := putSetting(c, name, value); err != nil {
 				return err
 			}
@@ -159,7 +168,7 @@ func (r *Repo) openPlace(ctx context.Context) error {
 		return fmt.Errorf("%w: its settings name the store %q", ErrDamaged, kind)
 	}
 	r.daemon = &daemon{api: api, pins: pins}
-	r.store = inTiers{r.daemon.tiers(r)}
+	r.store = inTiers{r.daemon.tiers(r), r.local, r}
 	return nil
 }
 

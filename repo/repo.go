@@ -8,6 +8,7 @@
 //	keys/           private keys (package identity), never in the tree nor in a block
 //	names/          IPNS names of nodes, once there are any (package exchange/name)
 //	lock            nothing; those who lost a race for the head take turns by it
+//	writers, gate   nothing; by them those who write and those who sweep keep out of each other's way
 //
 // A copy of the folder is a repository as well. Any number of processes may use it at the same
 // time; nothing runs while no command does.
@@ -22,6 +23,14 @@
 // are durable before. If the head has moved meanwhile, the change is done again on the new one.
 // So what was killed has either happened or not.
 //
+// # Sweeping
+//
+// What has to stay is what hangs from the head, from the entries of the log, from what marks point
+// to, from the nodes that were merged, and from what was imported of late; everything else is
+// garbage, which a sweep drops. Blocks of what is not committed yet look like garbage too, so a
+// sweep waits until nobody writes, and those who want to write wait until it has deleted the rows.
+// Who only reads never waits.
+//
 // # Tables
 //
 //	head(id = 1, cid BLOB, entry, generation)
@@ -30,6 +39,8 @@
 //	merged(author BLOB, node BLOB, entry INTEGER)
 //	setting(name TEXT, value)
 //	size(cid BLOB, entries, bytes)
+//	undone(id, undoes)
+//	imported(cid BLOB, time)
 //
 // CIDs are binary. The head has the tree, and the entry of the log that made it; generation
 // counts all commits, also those that change marks alone, and is what compare-and-swap compares
@@ -38,7 +49,10 @@
 // more than the highest epoch that is forked, and proof proves it; complete says that all content
 // of reference was here. merged has the node that was merged last of each author, and the entry
 // of the log by then, so that an undone merge is not done again unasked. size has how much there
-// is in directories, and in trees of marks, of authors with a quota (package tree/shared).
+// is in directories, and in trees of marks, of authors with a quota (package tree/shared). undone
+// has the undos among the entries that were taken out of the log, of which the first that is left
+// has no before. imported has the tops of CARs, from which all of their blocks hang, and when they
+// came, in seconds since 1970.
 package repo
 
 import (
@@ -49,6 +63,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"archivecache/identity"
@@ -86,6 +101,9 @@ type Repo struct {
 	store blocks
 
 	daemon *daemon // nil unless it is the store
+
+	writing sync.Mutex
+	writers *os.File // locked from the first block on; nil before; guarded by writing
 }
 
 const schema = `
@@ -100,6 +118,12 @@ CREATE TABLE mark (
 CREATE TABLE merged (author BLOB PRIMARY KEY, node BLOB NOT NULL, entry INTEGER NOT NULL) STRICT;
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE size (cid BLOB PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+` + laterSchema
+
+// laterSchema has the tables that the first repositories of this format do not have.
+const laterSchema = `
+CREATE TABLE IF NOT EXISTS undone (id INTEGER PRIMARY KEY, undoes INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS imported (cid BLOB PRIMARY KEY, time INTEGER NOT NULL) STRICT;
 `
 
 // Initialize makes a repository in the folder dir, which is made too unless it is there, with the
@@ -202,7 +226,11 @@ func Open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkHead(); err != nil {
+	err = r.checkHead()
+	if err == nil {
+		err = r.addTables(context.Background())
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), r.Close())
 	}
 	if string(text) == formatTiered {
@@ -211,6 +239,34 @@ func Open(dir string) (*Repo, error) {
 		}
 	}
 	return r, nil
+}
+
+// addTables makes the tables that a repository lacks that an earlier program made.
+func (r *Repo) addTables(ctx context.Context) error {
+	found, err := r.hasTable(ctx, "imported")
+	if err != nil || found {
+		return explain(err)
+	}
+	err = r.db.Write(ctx, true, func(c *sqlite3.Conn) error { return c.Exec(laterSchema) })
+	if errors.Is(err, sqlite.ErrReadOnly) {
+		return nil // for most of what reads they are not needed
+	}
+	return explain(err)
+}
+
+func (r *Repo) hasTable(ctx context.Context, name string) (found bool, err error) {
+	err = r.db.Read(ctx, func(c *sqlite3.Conn) error {
+		s, err := sqlite.Stmt(c, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")
+		if err != nil {
+			return err
+		}
+		if err := s.BindText(1, name); err != nil {
+			return err
+		}
+		found = s.Step()
+		return errors.Join(s.Err(), s.Reset())
+	})
+	return found, err
 }
 
 // leaving says how to go on with a repository of an older format.
@@ -254,13 +310,16 @@ func explain(err error) error {
 }
 
 // Close closes the repository.
-func (r *Repo) Close() error { return errors.Join(r.store.Close(), r.local.Close(), r.db.Close()) }
+func (r *Repo) Close() error {
+	return errors.Join(r.store.Close(), r.local.Close(), r.db.Close(), r.endWriting())
+}
 
 // Dir returns the folder of the repository.
 func (r *Repo) Dir() string { return r.dir }
 
-// Store returns the blocks of the repository.
-func (r *Repo) Store() store.Store { return r.store }
+// Store returns the blocks of the repository. What its Writers put stays until the Repo is closed,
+// and longer if something points to it then.
+func (r *Repo) Store() store.Store { return guarded{r.store, r} }
 
 // Keys returns the private keys of the repository.
 func (r *Repo) Keys() *identity.Keyring { return identity.OpenKeyring(filepath.Join(r.dir, "keys")) }

@@ -40,6 +40,9 @@ func run(ctx context.Context, env *local.Env) error {
 		if err != nil {
 			return err
 		}
+		if err := r.BeginWriting(ctx); err != nil {
+			return err
+		}
 		sources, err := merge.AllSources(ctx, t, opt)
 		if err != nil {
 			return err

@@ -14,8 +14,9 @@ const help = `usage: import-car [-repo DIR] [-all] < FILE
 
 Import-car takes the blocks of the CAR file on standard input into the
 repository, checks each against its hash, and prints the roots of the file.
-Nothing else changes: merge finds the blocks when it needs them. A file that is
-damaged anywhere is refused as a whole.
+Nothing else changes: merge finds the blocks when it needs them, and gc leaves
+them there for 30 days, even if nothing points to them. A file that is damaged
+anywhere is refused as a whole.
 
 Blocks to which the roots do not lead are left out; -all takes them as well. If
 blocks are missing below what the file has, here too, they are named, and the
@@ -39,8 +40,14 @@ func run(ctx context.Context, env *local.Env) error {
 		return err
 	}
 	defer r.Close()
+	if err := r.BeginWriting(ctx); err != nil {
+		return err
+	}
 	stats, err := exchange.ImportCAR(ctx, env.Stdin, r.Store(), exchange.CarLimits{All: *all})
 	if err != nil {
+		return err
+	}
+	if err := r.RecordImport(ctx, stats.Tops); err != nil {
 		return err
 	}
 	for _, root := range stats.Roots {

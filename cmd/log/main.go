@@ -12,9 +12,9 @@ import (
 const help = `usage: log [-repo DIR] [-json] [-limit N]
 
 Log prints the commits of the repository, the newest first: number, time,
-command and the CID of root after it. Each is a state that undo brings back.
-With -json it prints an object a line, with the CIDs of the tree before and
-after as well.
+command and the CID of root after it. Each is a state that undo brings back. It
+ends with the first one, or with the oldest that forget has left. With -json it prints an object a line, with the CIDs of the
+tree before and after as well.
 
 Example:
 
@@ -57,6 +57,9 @@ func run(ctx context.Context, env *local.Env) error {
 		if err != nil {
 			return err
 		}
+	}
+	if n := len(entries); n > 0 && entries[n-1].ID > 1 && !entries[n-1].Before.Defined() {
+		env.Say("what was before commit %d is forgotten", entries[n-1].ID)
 	}
 	return nil
 }

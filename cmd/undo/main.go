@@ -16,7 +16,8 @@ yet, so that a second undo goes a step further. With N, a number that log
 prints, it brings back the tree before that commit, and so undoes all since;
 undo of the number of an undo does again what that undid. Keys, and what was
 seen of others, stay known: what was published and is undone is a draft again,
-and the next node continues the history.
+and the next node continues the history. What forget has taken out of the log
+cannot be brought back.
 
 Example:
 

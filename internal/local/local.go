@@ -97,6 +97,7 @@ var nextSteps = []struct {
 	{repo.ErrFormat, "use the version of ArchiveCache that wrote it, or a newer one"},
 	{repo.ErrDamaged, "restore the folder from a copy, and merge the node of a friend before you publish again"},
 	{repo.ErrStore, "initialize -store and migrate-store take these"},
+	{repo.ErrCopied, "migrate-store embedded, and migrate-store kubo after that, give it a place of its own there"},
 	{repo.ErrThere, "nothing has to be done"},
 	{repo.ErrOtherDaemon, "migrate-store embedded takes everything into the folder, and migrate-store kubo from there to the other daemon"},
 	{kubo.ErrUnreachable, "start the daemon, or name its address: initialize -api, migrate-store -api ADDRESS kubo, or $IPFS_PATH"},
@@ -120,6 +121,9 @@ var nextSteps = []struct {
 	{repo.ErrSecretKey, "-exclude PATTERN leaves the file out; export-identity makes a copy of a key under a passphrase"},
 	{tree.ErrNotOwner, "add it at a place of your own; a shared directory such as root/forum takes files of everybody"},
 	{tree.ErrForked, "only a new key of the author ends a fork"},
+	{repo.ErrForgotten, "log prints what is left; friends and copies of the folder may have the rest"},
+	{repo.ErrWriting, "run it again when they are done"},
+	{repo.ErrSweeping, "run it again when gc is done"},
 	{sqlite.ErrFull, "make room and run the command again; nothing was changed"},
 	{store.ErrNotFound, "download and merge fetch blocks from friends who serve them, import-car takes them from a file"},
 }

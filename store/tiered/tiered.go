@@ -234,3 +234,62 @@ func (s *Store) page(ctx context.Context, after []byte) (page []store.Digest, er
 	})
 	return page, err
 }
+
+// Keeps says whether a block was put into the remote.
+func (s *Store) Keeps(ctx context.Context, c cid.Cid) (bool, error) {
+	kept, err := s.kept(ctx, []cid.Cid{c})
+	return kept[0], err
+}
+
+// Unwanted counts the blocks that were put into the remote and that keep does not want, and forgets
+// them if it is told to: they are not there any more then, for this store. No Writer may be at work
+// while it does.
+func (s *Store) Unwanted(ctx context.Context, keep func(store.Digest) bool, forget bool) (swept store.Swept, err error) {
+	var unwanted []store.Digest
+	for d, err := range s.Kept(ctx) {
+		if err != nil {
+			return swept, err
+		}
+		if !keep(d) {
+			unwanted = append(unwanted, d)
+		}
+	}
+	err = s.db.Read(ctx, func(c *sqlite3.Conn) error {
+		swept = store.Swept{}
+		return eachRow(c, "SELECT length FROM remote WHERE hash = ?", unwanted, func(q *sqlite3.Stmt) {
+			swept.Blocks, swept.Bytes = swept.Blocks+1, swept.Bytes+q.ColumnInt64(0)
+		})
+	})
+	if err != nil || !forget {
+		return swept, err
+	}
+	return swept, s.Forget(ctx, unwanted)
+}
+
+// Forget takes blocks out of the table, as those that the remote has lost: they are not there for
+// this store until they are put again.
+func (s *Store) Forget(ctx context.Context, digests []store.Digest) error {
+	return s.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		return eachRow(c, "DELETE FROM remote WHERE hash = ?", digests, func(*sqlite3.Stmt) {})
+	})
+}
+
+// eachRow runs a statement with each of the digests, and calls fn with each row.
+func eachRow(c *sqlite3.Conn, sql string, digests []store.Digest, fn func(*sqlite3.Stmt)) error {
+	q, err := sqlite.Stmt(c, sql)
+	if err != nil {
+		return err
+	}
+	for i := range digests {
+		if err := q.BindBlob(1, digests[i][:]); err != nil {
+			return err
+		}
+		for q.Step() {
+			fn(q)
+		}
+		if err := errors.Join(q.Err(), q.Reset()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
