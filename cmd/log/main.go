@@ -13,8 +13,8 @@ const help = `usage: log [-repo DIR] [-json] [-limit N]
 
 Log prints the commits of the repository, the newest first: number, time,
 command and the CID of root after it. Each is a state that undo brings back. It
-ends with the first one, or with the oldest that forget has left. With -json it prints an object a line, with the CIDs of the
-tree before and after as well.
+ends with the first one, or with the oldest that forget has left. With -json it
+prints an object a line, with the CIDs of the tree before and after as well.
 
 Example:
 

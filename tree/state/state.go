@@ -186,3 +186,24 @@ func (s *State) Restrict(ctx context.Context, accepted func(cid.Cid) bool) (int,
 func (s *State) Flush(ctx context.Context, blocks store.Putter) (cid.Cid, error) {
 	return s.m.Flush(ctx, blocks)
 }
+
+// In returns the references in a block of a state; nothing if it is another block.
+func In(data []byte) []*reference.Reference {
+	var leaf struct {
+		Entries []struct {
+			_     struct{} `cbor:",toarray"`
+			Key   []byte
+			Value Value
+		} `cbor:"entries"`
+	}
+	if dagcbor.Unmarshal(data, &leaf) != nil {
+		return nil
+	}
+	var found []*reference.Reference
+	for _, e := range leaf.Entries {
+		if e.Value.Reference != nil {
+			found = append(found, e.Value.Reference)
+		}
+	}
+	return found
+}
