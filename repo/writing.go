@@ -22,8 +22,8 @@ const (
 	gateFile    = "gate"
 )
 
-const (
-	// sweepWait is how long a sweep waits for those who write.
+var (
+	// sweepWait is how long a sweep waits for those who write. Tests make it shorter.
 	sweepWait = time.Minute
 	// writeWait is how long those who write wait for a sweep.
 	writeWait = 10 * time.Minute
