@@ -17,7 +17,7 @@ into the folder. All CIDs stay as they are, and every block is read once more
 where it has come to, before anything counts on it. Interrupted, it goes on where
 it was when it is run again.
 
-In the folder blocks stay that are in the daemon as well, until gc runs; what was
+The folder keeps its copies of what goes into the daemon; what was
 pinned in the daemon is pinned no more, and goes when its own garbage collector
 runs. Where the same daemon has got another address, kubo and the new one say so.
 
