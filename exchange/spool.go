@@ -17,11 +17,11 @@ type spool struct {
 	file *os.File
 	out  *bufio.Writer
 	size int64
-	at   map[key]place
+	at   map[key]extent
 }
 
-// place is where a block stands in the file.
-type place struct {
+// extent is where a block stands in the file.
+type extent struct {
 	cid    cid.Cid
 	offset int64
 	length int
@@ -38,7 +38,7 @@ func (s *spool) add(k key, b store.Block) error {
 	if _, err := s.out.Write(b.Data); err != nil {
 		return fmt.Errorf("keep block %s aside: %w", b.Cid, err)
 	}
-	s.at[k] = place{cid: b.Cid, offset: s.size, length: len(b.Data)}
+	s.at[k] = extent{cid: b.Cid, offset: s.size, length: len(b.Data)}
 	s.size += int64(len(b.Data))
 	return nil
 }
@@ -49,7 +49,7 @@ func (s *spool) open() error {
 		return fmt.Errorf("keep blocks aside: %w", err)
 	}
 	os.Remove(f.Name()) // where a file that is open cannot be removed, close does it
-	s.file, s.out, s.at = f, bufio.NewWriterSize(f, 1<<20), map[key]place{}
+	s.file, s.out, s.at = f, bufio.NewWriterSize(f, 1<<20), map[key]extent{}
 	return nil
 }
 

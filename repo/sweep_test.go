@@ -27,7 +27,7 @@ func openAgain(t *testing.T, dir string) *Repo {
 
 func newRepo(t *testing.T) *Repo {
 	t.Helper()
-	r, err := Initialize(t.Context(), filepath.Join(t.TempDir(), "r"), nil)
+	r, err := Initialize(t.Context(), filepath.Join(t.TempDir(), "r"), nil, Place{})
 	if err != nil {
 		t.Fatal(err)
 	}

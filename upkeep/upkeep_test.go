@@ -18,7 +18,7 @@ import (
 
 func newRepo(t *testing.T) *repo.Repo {
 	t.Helper()
-	r, err := repo.Initialize(t.Context(), filepath.Join(t.TempDir(), "r"), nil)
+	r, err := repo.Initialize(t.Context(), filepath.Join(t.TempDir(), "r"), nil, repo.Place{})
 	if err == nil {
 		err = r.Close() // who has written cannot sweep
 	}
