@@ -32,7 +32,7 @@ func TestTops(t *testing.T) {
 			}
 		}
 		m := store.NewMemory()
-		stats, err := ImportCAR(t.Context(), &car, m, CarLimits{})
+		stats, err := ImportCAR(t.Context(), &car, m, CarLimits{All: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"archivecache/exchange"
 	"archivecache/repo"
@@ -268,7 +269,8 @@ func (m *merger) unread() error {
 }
 
 // proven offers again what is proven of authors whose rotations came into effect: a proof that came
-// before could not show in the state.
+// before could not show in the state. One of an epoch that the rotation has ended says nothing any
+// more.
 func (m *merger) proven(ctx context.Context, root *tree.Root, rules state.Rules, changes []state.Change) ([]state.Change, error) {
 	rotated := map[cid.Cid]bool{}
 	for _, c := range changes {
@@ -285,7 +287,7 @@ func (m *merger) proven(ctx context.Context, root *tree.Root, rules state.Rules,
 			return nil
 		}
 		more, err := root.OfferFork(ctx, rules, p)
-		all = append(all, more...)
+		all = append(all, slices.DeleteFunc(more, func(c state.Change) bool { return !c.Outcome.Changes() })...)
 		return err
 	})
 	return all, err

@@ -68,14 +68,18 @@ type migration struct {
 
 // toDaemon copies the blocks of the folder into a daemon.
 func (m *migration) toDaemon(ctx context.Context, to Place) error {
-	pins, err := m.r.preparePins(ctx)
+	pins, err := m.r.preparePins(ctx, to)
 	if err != nil {
 		return err
 	}
 	d := &daemon{api: to.API, pins: pins}
 	tiers := d.tiers(m.r)
 	defer tiers.Close()
-	if err := m.copy(ctx, m.r.local.All(ctx), m.r.local, tiers.NewWriter()); err != nil {
+	move := func() error {
+		absent := without(m.r.local.All(ctx), func(c cid.Cid) (bool, error) { return tiers.Keeps(ctx, c) })
+		return m.copy(ctx, absent, m.r.local, tiers.NewWriter())
+	}
+	if err := move(); err != nil {
 		return err
 	}
 	remote, err := tiers.Remote(ctx)
@@ -85,21 +89,64 @@ func (m *migration) toDaemon(ctx context.Context, to Place) error {
 	if err := m.read(ctx, m.r.local.All(ctx), remote); err != nil {
 		return err
 	}
-	if err := m.r.setPlace(ctx, to); err != nil {
-		return err
-	}
-	return writeFormat(m.r.dir, to.format())
+	return m.r.alone(ctx, func() error {
+		if err := move(); err != nil { // what has come meanwhile
+			return err
+		}
+		if err := m.r.setPlace(ctx, to); err != nil {
+			return err
+		}
+		return writeFormat(m.r.dir, to.format())
+	})
 }
 
 // toFolder copies the blocks that a daemon keeps into the folder.
 func (m *migration) toFolder(ctx context.Context) error {
 	tiers := m.r.store.(inTiers)
-	if err := m.copy(ctx, tiers.Kept(ctx), tiers, m.r.local.NewWriter()); err != nil {
+	move := func() error {
+		absent := without(tiers.Kept(ctx), func(c cid.Cid) (bool, error) { return m.r.localHas(ctx, c) })
+		return m.copy(ctx, absent, tiers, m.r.local.NewWriter())
+	}
+	if err := move(); err != nil {
 		return err
 	}
 	if err := m.read(ctx, tiers.Kept(ctx), m.r.local); err != nil {
 		return err
 	}
+	return m.r.alone(ctx, func() error {
+		if err := move(); err != nil { // what has come meanwhile
+			return err
+		}
+		return m.leaveDaemon(ctx)
+	})
+}
+
+func (r *Repo) localHas(ctx context.Context, c cid.Cid) (bool, error) {
+	has, err := r.local.Has(ctx, []cid.Cid{c})
+	return err == nil && has[0], err
+}
+
+// without yields those of the blocks that has does not say yes to.
+func without(all iter.Seq2[store.Digest, error], has func(cid.Cid) (bool, error)) iter.Seq2[store.Digest, error] {
+	return func(yield func(store.Digest, error) bool) {
+		for d, err := range all {
+			there := false
+			if err == nil {
+				there, err = has(rawCid(d))
+			}
+			if there && err == nil {
+				continue
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// leaveDaemon goes on with the folder, in which all blocks are, and lets the daemon have its room
+// back.
+func (m *migration) leaveDaemon(ctx context.Context) error {
 	d, err := m.r.daemon.open(ctx)
 	if err != nil {
 		return err
@@ -109,22 +156,31 @@ func (m *migration) toFolder(ctx context.Context) error {
 	}
 	sole := m.r.checkSole(ctx)
 	m.r.store, m.r.daemon = inFolder{m.r.local}, nil
-	if sole == nil {
-		_, err = d.Store().Compact(ctx, kubo.CompactOptions{Keep: func(store.Digest) bool { return false }})
-	} else if errors.Is(sole, ErrCopied) {
-		sole = nil // the other one needs what is there
-	}
-	if err := errors.Join(sole, err); err != nil {
-		return err
-	}
-	return m.r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
-		return c.Exec("DROP TABLE remote; DELETE FROM setting WHERE name IN ('" + storeSetting + "', '" + apiSetting + "', '" + pinsSetting + "', '" + folderSetting + "')")
+	// First nothing may count on the daemon any more.
+	err = m.r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		return errors.Join(c.Exec("DROP TABLE remote"), exec(c, "DELETE FROM setting WHERE name IN (?, ?, ?, ?, ?)",
+			storeSetting, apiSetting, pinsSetting, peerSetting, folderSetting))
 	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("leave the daemon: %w", explain(err))
+	case errors.Is(sole, ErrCopied):
+		return nil // the other one needs what is there
+	case sole != nil:
+		return sole
+	}
+	_, err = d.Store().Compact(ctx, kubo.CompactOptions{Keep: func(store.Digest) bool { return false }})
+	return err
 }
 
 // otherAddress goes on with the same daemon at another address, or with a copy of it.
 func (m *migration) otherAddress(ctx context.Context, to Place) error {
-	d, err := (&daemon{api: to.API, pins: m.r.daemon.pins}).open(ctx)
+	other := &daemon{api: to.API, pins: m.r.daemon.pins}
+	d, err := other.open(ctx)
+	if err != nil {
+		return err
+	}
+	peer, err := other.peer(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,6 +199,11 @@ func (m *migration) otherAddress(ctx context.Context, to Place) error {
 		if !there[digest] {
 			return fmt.Errorf("%s: %w: block %s", d.Address(), ErrOtherDaemon, rawCid(digest))
 		}
+	}
+	// What the table says holds for it as well.
+	err = m.r.db.Write(ctx, true, func(c *sqlite3.Conn) error { return putSetting(c, peerSetting, peer) })
+	if err != nil {
+		return fmt.Errorf("choose the store: %w", explain(err))
 	}
 	return m.r.setPlace(ctx, to)
 }

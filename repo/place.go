@@ -39,6 +39,7 @@ const (
 	storeSetting = "store"
 	apiSetting   = "store.api"
 	pinsSetting  = "store.pins" // what the pins in the daemon are named after
+	peerSetting  = "store.peer" // the peer id of the daemon
 	// folderSetting is the folder in which that was said, as Repo.folder has it.
 	folderSetting = "store.folder"
 )
@@ -106,7 +107,7 @@ func (r *Repo) setPlace(ctx context.Context, p Place) error {
 	if p.Store != Kubo {
 		return nil
 	}
-	if _, err := r.preparePins(ctx); err != nil {
+	if _, err := r.preparePins(ctx, p); err != nil {
 		return err
 	}
 	folder, err := r.folder()
@@ -131,18 +132,30 @@ func putSetting(c *sqlite3.Conn, name, value string) error {
 	return exec(c, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value)
 }
 
-// preparePins makes the table of what is elsewhere, and returns what the pins there are named
-// after, which is drawn at random once.
-func (r *Repo) preparePins(ctx context.Context) (string, error) {
+// preparePins makes the table of what is in a daemon, and returns what the pins there are named
+// after, which is drawn at random. If a move to the same daemon was interrupted both are there
+// already; what stands in the table of another daemon says nothing.
+func (r *Repo) preparePins(ctx context.Context, p Place) (string, error) {
+	peer, err := (&daemon{api: p.API, pins: "check"}).peer(ctx)
+	if err != nil {
+		return "", err
+	}
+	known, err := r.Setting(ctx, peerSetting)
+	if err != nil {
+		return "", err
+	}
 	pins, err := r.Setting(ctx, pinsSetting)
-	if err != nil || pins != "" {
+	if err != nil || pins != "" && known == peer {
 		return pins, err
 	}
 	random := make([]byte, 8)
 	rand.Read(random) // never fails
 	pins = hex.EncodeToString(random)
 	err = r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
-		return errors.Join(c.Exec(tiered.Schema), putSetting(c, pinsSetting, pins))
+		return errors.Join(
+			c.Exec(tiered.Schema), exec(c, "DELETE FROM remote"),
+			putSetting(c, pinsSetting, pins), putSetting(c, peerSetting, peer),
+		)
 	})
 	if err != nil {
 		return "", fmt.Errorf("choose the store: %w", explain(err))
@@ -206,4 +219,14 @@ func (d *daemon) open(ctx context.Context) (*kubo.Daemon, error) {
 		d.kubo = k
 	}
 	return d.kubo, nil
+}
+
+// peer returns the peer id of the daemon.
+func (d *daemon) peer(ctx context.Context) (string, error) {
+	k, err := d.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	peer, _, err := k.ID(ctx)
+	return peer, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ var (
 var (
 	ErrWriting  = errors.New("others are writing to this repository")
 	ErrSweeping = errors.New("garbage is being collected in this repository")
+	ErrMoved    = errors.New("the blocks of this repository have moved to another store meanwhile")
 )
 
 // BeginWriting makes sure that no block goes away, whether something points to it or not, until the
@@ -49,7 +51,28 @@ func (r *Repo) BeginWriting(ctx context.Context) error {
 		return err
 	}
 	r.writers, err = r.flock(ctx, writersFile, syscall.LOCK_SH, writeWait, ErrSweeping)
-	return errors.Join(err, gate.Close())
+	if err = errors.Join(err, gate.Close()); err != nil {
+		return err
+	}
+	if err := r.checkPlace(ctx); err != nil {
+		w := r.writers
+		r.writers = nil
+		return errors.Join(err, w.Close())
+	}
+	return nil
+}
+
+// checkPlace returns an error if the blocks have moved to another store since the repository was
+// opened.
+func (r *Repo) checkPlace(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(r.dir, formatFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is being made
+	}
+	if moved := (string(text) == formatTiered) != (r.daemon != nil); err == nil && moved {
+		err = ErrMoved
+	}
+	return err
 }
 
 // endWriting lets sweeps go on.

@@ -98,6 +98,7 @@ var nextSteps = []struct {
 	{repo.ErrDamaged, "restore the folder from a copy, and merge the node of a friend before you publish again"},
 	{repo.ErrStore, "initialize -store and migrate-store take these"},
 	{repo.ErrCopied, "migrate-store embedded, and migrate-store kubo after that, give it a place of its own there"},
+	{repo.ErrMoved, "run the command again"},
 	{repo.ErrThere, "nothing has to be done"},
 	{repo.ErrOtherDaemon, "migrate-store embedded takes everything into the folder, and migrate-store kubo from there to the other daemon"},
 	{kubo.ErrUnreachable, "start the daemon, or name its address: initialize -api, migrate-store -api ADDRESS kubo, or $IPFS_PATH"},
