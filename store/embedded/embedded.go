@@ -189,10 +189,16 @@ func (s *Store) Stat(ctx context.Context) (Stat, error) {
 // All yields the digests of all blocks in ascending order, reading a thousand at a time. A block
 // that is added meanwhile may be among them or not. After an error it ends.
 func (s *Store) All(ctx context.Context) iter.Seq2[store.Digest, error] {
+	return Digests(ctx, s.db, "SELECT hash FROM block WHERE hash > ? ORDER BY hash LIMIT 1000")
+}
+
+// Digests yields what a query returns page by page, in ascending order. Its parameter is the last
+// digest of the page before.
+func Digests(ctx context.Context, db *sqlite.DB, query string) iter.Seq2[store.Digest, error] {
 	return func(yield func(store.Digest, error) bool) {
 		var after []byte
 		for {
-			page, err := s.page(ctx, after)
+			page, err := digestPage(ctx, db, query, after)
 			if err != nil {
 				yield(store.Digest{}, fmt.Errorf("list blocks: %w", err))
 				return
@@ -210,9 +216,9 @@ func (s *Store) All(ctx context.Context) iter.Seq2[store.Digest, error] {
 	}
 }
 
-func (s *Store) page(ctx context.Context, after []byte) (page []store.Digest, err error) {
-	err = s.db.Read(ctx, func(c *sqlite3.Conn) error {
-		q, err := sqlite.Stmt(c, "SELECT hash FROM block WHERE hash > ? ORDER BY hash LIMIT 1000")
+func digestPage(ctx context.Context, db *sqlite.DB, query string, after []byte) (page []store.Digest, err error) {
+	err = db.Read(ctx, func(c *sqlite3.Conn) error {
+		q, err := sqlite.Stmt(c, query)
 		if err != nil {
 			return err
 		}

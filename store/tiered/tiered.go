@@ -184,55 +184,9 @@ func (s *Store) kept(ctx context.Context, cids []cid.Cid) ([]bool, error) {
 	})
 }
 
-// Kept yields the digests of all blocks that were put into the remote, in ascending order, reading a
-// thousand at a time. A block that is added meanwhile may be among them or not. After an error it
-// ends.
+// Kept yields the digests of all blocks that were put into the remote, as [embedded.Store.All] does.
 func (s *Store) Kept(ctx context.Context) iter.Seq2[store.Digest, error] {
-	return func(yield func(store.Digest, error) bool) {
-		var after []byte
-		for {
-			page, err := s.page(ctx, after)
-			if err != nil {
-				yield(store.Digest{}, fmt.Errorf("list blocks: %w", err))
-				return
-			}
-			for _, d := range page {
-				if !yield(d, nil) {
-					return
-				}
-			}
-			if len(page) == 0 {
-				return
-			}
-			after = page[len(page)-1][:]
-		}
-	}
-}
-
-func (s *Store) page(ctx context.Context, after []byte) (page []store.Digest, err error) {
-	err = s.db.Read(ctx, func(c *sqlite3.Conn) error {
-		q, err := sqlite.Stmt(c, "SELECT hash FROM remote WHERE hash > ? ORDER BY hash LIMIT 1000")
-		if err != nil {
-			return err
-		}
-		if after == nil {
-			err = q.BindZeroBlob(1, 0)
-		} else {
-			err = q.BindBlob(1, after)
-		}
-		if err != nil {
-			return err
-		}
-		for q.Step() {
-			raw := q.ColumnRawBlob(0)
-			if len(raw) != len(store.Digest{}) {
-				return fmt.Errorf("%w: a hash of %d bytes", sqlite.ErrDamaged, len(raw))
-			}
-			page = append(page, store.Digest(raw))
-		}
-		return q.Err()
-	})
-	return page, err
+	return embedded.Digests(ctx, s.db, "SELECT hash FROM remote WHERE hash > ? ORDER BY hash LIMIT 1000")
 }
 
 // Keeps says whether a block was put into the remote.
