@@ -162,9 +162,10 @@ func (s *Store) Compact(ctx context.Context, opt CompactOptions) (Compacted, err
 	return p.count, nil
 }
 
-// pinManifest pins a manifest of blocks that other manifests keep.
+// pinManifest pins a manifest of blocks that other manifests keep. It comes as a batch without
+// blocks, since the collector cannot take a root between its import and its pin.
 func (d *Daemon) pinManifest(ctx context.Context, m manifest) error {
-	return d.putAndPin(ctx, m.block(), d.batchName(m))
+	return d.importBatch(ctx, &batch{manifest: m.block(), name: d.batchName(m)})
 }
 
 // compaction is what is to be done.

@@ -75,7 +75,7 @@ func checkRef(data []byte) error {
 // putAndPin pins a node that is in no batch. The collector may take it before it is pinned, so
 // that is tried again.
 func (d *Daemon) putAndPin(ctx context.Context, b store.Block, name string) (err error) {
-	for range 3 {
+	for range 10 {
 		if err = d.putBlock(ctx, b); err != nil {
 			return err
 		}
