@@ -75,11 +75,8 @@ func (m *migration) toDaemon(ctx context.Context, to Place) error {
 	d := &daemon{api: to.API, pins: pins}
 	tiers := d.tiers(m.r)
 	defer tiers.Close()
-	move := func() error {
-		absent := without(m.r.local.All(ctx), func(c cid.Cid) (bool, error) { return tiers.Keeps(ctx, c) })
-		return m.copy(ctx, absent, m.r.local, tiers.NewWriter())
-	}
-	if err := move(); err != nil {
+	absent := without(m.r.local.All(ctx), func(c cid.Cid) (bool, error) { return tiers.Keeps(ctx, c) })
+	if err := m.copy(ctx, absent, m.r.local, tiers.NewWriter()); err != nil {
 		return err
 	}
 	remote, err := tiers.Remote(ctx)
@@ -90,7 +87,7 @@ func (m *migration) toDaemon(ctx context.Context, to Place) error {
 		return err
 	}
 	return m.r.alone(ctx, func() error {
-		if err := move(); err != nil { // what has come meanwhile
+		if err := m.late(ctx, absent, m.r.local, tiers.NewWriter(), remote); err != nil {
 			return err
 		}
 		if err := m.r.setPlace(ctx, to); err != nil {
@@ -103,22 +100,41 @@ func (m *migration) toDaemon(ctx context.Context, to Place) error {
 // toFolder copies the blocks that a daemon keeps into the folder.
 func (m *migration) toFolder(ctx context.Context) error {
 	tiers := m.r.store.(inTiers)
-	move := func() error {
-		absent := without(tiers.Kept(ctx), func(c cid.Cid) (bool, error) { return m.r.localHas(ctx, c) })
-		return m.copy(ctx, absent, tiers, m.r.local.NewWriter())
-	}
-	if err := move(); err != nil {
+	absent := without(tiers.Kept(ctx), func(c cid.Cid) (bool, error) { return m.r.localHas(ctx, c) })
+	if err := m.copy(ctx, absent, tiers, m.r.local.NewWriter()); err != nil {
 		return err
 	}
 	if err := m.read(ctx, tiers.Kept(ctx), m.r.local); err != nil {
 		return err
 	}
 	return m.r.alone(ctx, func() error {
-		if err := move(); err != nil { // what has come meanwhile
+		if err := m.late(ctx, absent, tiers, m.r.local.NewWriter(), m.r.local); err != nil {
 			return err
 		}
 		return m.leaveDaemon(ctx)
 	})
+}
+
+// late moves the blocks that have come meanwhile, while nobody writes, and reads those as well.
+func (m *migration) late(ctx context.Context, absent iter.Seq2[store.Digest, error], from getter, w store.Writer, to getter) error {
+	var late []store.Digest
+	for d, err := range absent {
+		if err != nil {
+			return errors.Join(err, w.Close())
+		}
+		late = append(late, d)
+	}
+	all := func(yield func(store.Digest, error) bool) {
+		for _, d := range late {
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+	if err := m.copy(ctx, all, from, w); err != nil {
+		return err
+	}
+	return m.read(ctx, all, to)
 }
 
 func (r *Repo) localHas(ctx context.Context, c cid.Cid) (bool, error) {

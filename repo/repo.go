@@ -14,7 +14,8 @@
 // time; nothing runs while no command does.
 //
 // With a daemon as the store the format is "archivecache 3\n", and the settings store, store.api and
-// store.pins say where it is and what its pins are named after (package store/tiered).
+// store.pins say where it is and what its pins are named after (package store/tiered); store.peer is
+// the daemon and store.folder this folder, by which a copy of it knows that it is one.
 //
 // # Commits
 //
