@@ -7,6 +7,7 @@
 //	segments/       the large blocks, unless they are elsewhere: see below
 //	keys/           private keys (package identity), never in the tree nor in a block
 //	names/          IPNS names of nodes, once there are any (package exchange/name)
+//	tokens/         by which pinning services know the user, if they need that; never in the tree either
 //	lock            nothing; those who lost a race for the head take turns by it
 //	writers, gate   nothing; by them those who write and those who sweep keep out of each other's way
 //
@@ -42,6 +43,7 @@
 //	size(cid BLOB, entries, bytes)
 //	undone(id, undoes)
 //	imported(cid BLOB, time)
+//	pinning(name TEXT, address, replicas)
 //
 // CIDs are binary. The head has the tree, and the entry of the log that made it; generation
 // counts all commits, also those that change marks alone, and is what compare-and-swap compares
@@ -53,7 +55,7 @@
 // is in directories, and in trees of marks, of authors with a quota (package tree/shared). undone
 // has the undos among the entries that were taken out of the log, of which the first that is left
 // has no before. imported has the tops of CARs, from which all of their blocks hang, and when they
-// came, in seconds since 1970.
+// came, in seconds since 1970. pinning has the services that keep what is published.
 package repo
 
 import (
@@ -125,6 +127,7 @@ CREATE TABLE size (cid BLOB PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER
 const laterSchema = `
 CREATE TABLE IF NOT EXISTS undone (id INTEGER PRIMARY KEY, undoes INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS imported (cid BLOB PRIMARY KEY, time INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS pinning (name TEXT PRIMARY KEY, address TEXT NOT NULL, replicas INTEGER NOT NULL) STRICT;
 `
 
 // Initialize makes a repository in the folder dir, which is made too unless it is there, with the
@@ -244,7 +247,7 @@ func Open(dir string) (*Repo, error) {
 
 // addTables makes the tables that a repository lacks that an earlier program made.
 func (r *Repo) addTables(ctx context.Context) error {
-	found, err := r.hasTable(ctx, "imported")
+	found, err := r.hasTable(ctx, "pinning") // the newest of them
 	if err != nil || found {
 		return explain(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-const help = `usage: new-node [-repo DIR] [-address URL]... PATH IDENTITY
+const help = `usage: new-node [-repo DIR] [-address URL]... [-wait TIME] PATH IDENTITY
 
 New-node signs every directory in which the identity at the path IDENTITY has
 drafts, and puts a signed node at PATH: what friends need to merge root. Run it
@@ -24,6 +24,10 @@ The -address options say where the blocks can be fetched, such as
 http://203.0.113.5:7070 for a serve that listens there; without any, the
 addresses of the node before stay. Everything that is published is public and in
 the clear.
+
+If there are pinning services (add-pinning-service), they are told, and waited
+for. The node is published in any case; the exit status is 3 if it is not at
+enough places by then, which pins shows.
 
 Example:
 
@@ -36,6 +40,7 @@ func run(ctx context.Context, env *local.Env) error {
 	var addresses cli.Texts
 	env.Flags.Var(&addresses, "address", "a `URL` that serves the blocks; may be given several times")
 	words := env.PassphraseFlag()
+	wait := env.WaitFlag()
 	args, err := env.Parse(2, 2)
 	if err != nil {
 		return err
@@ -60,10 +65,11 @@ func run(ctx context.Context, env *local.Env) error {
 			done, err = tx.Publish(ctx, secret, p, addresses)
 			return err
 		})
-		if err == nil {
-			report(env, done)
+		if err != nil {
+			return err
 		}
-		return err
+		report(env, done)
+		return env.RenewPins(ctx, r, *wait)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"archivecache/identity"
 	"archivecache/internal/cli"
@@ -17,7 +18,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-const help = `usage: rotate-identity [-repo DIR] [-as-of N] [-drop] [-next FILE] [-next-out FILE] PATH IDENTITY
+const help = `usage: rotate-identity [-repo DIR] [-as-of N] [-drop] [-next FILE] [-next-out FILE] [-wait TIME] PATH IDENTITY
 
 Rotate-identity replaces the key of the identity at the path IDENTITY by the
 next one, to which the identity has committed from the start, and publishes that
@@ -54,6 +55,7 @@ type options struct {
 	how           repo.Rotation
 	next, nextOut string
 	words         *passphrase.Source
+	wait          time.Duration // for pinning services
 }
 
 func run(ctx context.Context, env *local.Env) error {
@@ -63,11 +65,12 @@ func run(ctx context.Context, env *local.Env) error {
 	env.Flags.StringVar(&o.next, "next", "", "the `FILE` with the next key, if it was kept elsewhere")
 	env.Flags.StringVar(&o.nextOut, "next-out", "", "keep the key after the next one in the new `FILE`, and nowhere else")
 	words := env.PassphraseFlag()
+	wait := env.WaitFlag()
 	args, err := env.Parse(2, 2)
 	if err != nil {
 		return err
 	}
-	o.words = words()
+	o.words, o.wait = words(), *wait
 	p, err := local.Path(args[0])
 	if err != nil {
 		return err
@@ -125,7 +128,7 @@ func rotate(ctx context.Context, env *local.Env, r *repo.Repo, id cid.Cid, p pat
 		return fmt.Errorf("the identity has its new key, and the old one could not be deleted: %w", err)
 	}
 	report(env, done, published)
-	return nil
+	return env.RenewPins(ctx, r, o.wait)
 }
 
 // errTried ends a commit that is not to be made.

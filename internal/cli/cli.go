@@ -24,7 +24,7 @@ const (
 	ExitDone    = 0
 	ExitFailed  = 1 // refused or failed; nothing was changed, unless the message says so
 	ExitUsage   = 2 // wrong command line
-	ExitPartial = 3 // a merge or import did its work, and a part was refused or missing
+	ExitPartial = 3 // done, and a part was refused or is missing: of a merge, an import, or at a pinning service
 	ExitBrake   = 4 // a merge was stopped because it would hide much, and changed nothing
 )
 
@@ -129,6 +129,12 @@ func (env *Env) Parse(low, high int) ([]string, error) {
 		return nil, Usage("%d arguments, and it takes %d; options stand before the arguments", len(args), high)
 	}
 	return args, nil
+}
+
+// Given reports whether an option stands on the command line, which was parsed.
+func (env *Env) Given(name string) (given bool) {
+	env.Flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
 }
 
 // JSON prints v as one line of JSON.

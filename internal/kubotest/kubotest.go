@@ -1,9 +1,9 @@
-// Package kubotest gives tests a real kubo to compare with.
+// Package kubotest gives tests a real kubo to compare with, and a real IPFS Cluster.
 //
-// The binary is built from the module in tests/kubo, which pins its version, and kept in a
-// cache folder of the user; it is built again when that module changes. $ARCHIVECACHE_IPFS names
-// another binary. There is no going on without one: what a test cannot compare has not
-// been tested. Only `go test -short` leaves these tests out.
+// The binaries are built from the modules in tests/kubo and tests/cluster, which pin their versions,
+// and kept in a cache folder of the user; one is built again when its module changes.
+// $ARCHIVECACHE_IPFS and $ARCHIVECACHE_IPFS_CLUSTER name other binaries. There is no going on without
+// one: what a test cannot compare has not been tested. Only `go test -short` leaves these tests out.
 package kubotest
 
 import (
@@ -21,28 +21,51 @@ import (
 	"testing"
 )
 
+// A program is a command of another module that is built for tests.
+type program struct {
+	name    string // of the file
+	module  string // folder in tests
+	command string // package
+	env     string // of the variable that names another binary
+}
+
+var (
+	ipfs    = program{"ipfs", "kubo", "github.com/ipfs/kubo/cmd/ipfs", "ARCHIVECACHE_IPFS"}
+	cluster = program{
+		"ipfs-cluster-service", "cluster", "github.com/ipfs-cluster/ipfs-cluster/cmd/ipfs-cluster-service", "ARCHIVECACHE_IPFS_CLUSTER",
+	}
+)
+
 // Binary returns the path of an ipfs command. The first call of all processes on a machine builds
 // it, which takes a minute or two.
-func Binary(tb testing.TB) string {
-	tb.Helper()
-	if testing.Short() {
-		tb.Skip("kubo is left out of short tests")
-	}
-	path, err := binary()
-	if err != nil {
-		tb.Fatalf("kubo: %v", err)
-	}
-	return path
-}
+func Binary(tb testing.TB) string { return ipfs.path(tb, binary) }
 
 // Build is [Binary] outside of tests.
 func Build() (string, error) { return binary() }
 
-var binary = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("ARCHIVECACHE_IPFS"); path != "" {
+var (
+	binary        = sync.OnceValues(ipfs.build)
+	clusterBinary = sync.OnceValues(cluster.build)
+)
+
+func (p program) path(tb testing.TB, build func() (string, error)) string {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip(p.name + " is left out of short tests")
+	}
+	path, err := build()
+	if err != nil {
+		tb.Fatalf("%s: %v", p.name, err)
+	}
+	return path
+}
+
+// build returns the path of the command, which it builds unless that has been done.
+func (p program) build() (string, error) {
+	if path := os.Getenv(p.env); path != "" {
 		return exec.LookPath(path)
 	}
-	module, err := findModule()
+	module, err := findModule(p.module)
 	if err != nil {
 		return "", err
 	}
@@ -58,24 +81,24 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(cache, "ipfs-"+version)
-	return path, buildOnce(module, path)
-})
+	path := filepath.Join(cache, p.name+"-"+version)
+	return path, p.buildOnce(module, path)
+}
 
-// findModule looks for tests/kubo in the folders above the current one.
-func findModule() (string, error) {
+// findModule looks for a folder of tests in the folders above the current one.
+func findModule(name string) (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for {
-		module := filepath.Join(dir, "tests", "kubo")
+		module := filepath.Join(dir, "tests", name)
 		if _, err := os.Stat(filepath.Join(module, "go.mod")); err == nil {
 			return module, nil
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("tests/kubo/go.mod: not in any folder above")
+			return "", fmt.Errorf("tests/%s/go.mod: not in any folder above", name)
 		}
 		dir = parent
 	}
@@ -95,7 +118,7 @@ func fingerprint(module string) (string, error) {
 }
 
 // buildOnce builds the command unless it is there. Processes that come at the same time wait.
-func buildOnce(module, path string) error {
+func (p program) buildOnce(module, path string) error {
 	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return err
@@ -107,7 +130,7 @@ func buildOnce(module, path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	build := exec.Command("go", "-C", module, "build", "-o", path+".new", "github.com/ipfs/kubo/cmd/ipfs")
+	build := exec.Command("go", "-C", module, "build", "-o", path+".new", p.command)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}

@@ -14,6 +14,7 @@ import (
 	"archivecache/repo"
 	"archivecache/store"
 	"archivecache/store/kubo"
+	"archivecache/store/pinning"
 	"archivecache/tree"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
@@ -106,6 +107,15 @@ var nextSteps = []struct {
 	{kubo.ErrNotKubo, "name the address of the RPC API, mostly port 5001, and not that of the gateway: initialize -api, or migrate-store -api ADDRESS kubo"},
 	{kubo.ErrTooOld, "use kubo 0.43 or newer"},
 	{kubo.ErrFull, "make room for the daemon and run the command again; nothing was changed"},
+	{repo.ErrNoDaemon, "migrate-store kubo moves them into an IPFS daemon"},
+	{repo.ErrServiceName, "a name has letters, digits and ._- , 64 at most"},
+	{repo.ErrServiceThere, "remove-pinning-service forgets it; other names are free"},
+	{repo.ErrServiceUnknown, "pins shows all"},
+	{pinning.ErrUnreachable, "start the service, or name its address: remove-pinning-service, and add-pinning-service again"},
+	{pinning.ErrDenied, "add-pinning-service -token-file tells what the service knows you by"},
+	{pinning.ErrNotCluster, "name the address of the cluster's REST API, mostly port 9094"},
+	{pinning.ErrNotService, "name the URL behind which the service has /pins; for the REST API of an IPFS Cluster say -cluster"},
+	{pinning.ErrClear, "name an address that begins with https://, or one on this machine"},
 	{repo.ErrNoIdentity, "new-identity identities/NAME makes one"},
 	{repo.ErrNoFriend, "add-friend-from-message accepts the author of an identity message"},
 	{repo.ErrElsewhere, "merge the node of a friend who has merged it, or that node itself, and publish then; what is signed now would fork your history"},

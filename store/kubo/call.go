@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"archivecache/store/endpoint"
+
 	"github.com/ipfs/kubo/client/rpc"
 )
 
@@ -161,16 +163,16 @@ type transport struct {
 }
 
 // connect makes the client. It does not dial.
-func (d *Daemon) connect(a address) (err error) {
+func (d *Daemon) connect(a endpoint.Address) (err error) {
 	d.http = newTransport(a, d.parallel)
-	d.api, err = rpc.NewURLApiWithClient(a.url, &http.Client{Transport: d.http})
+	d.api, err = rpc.NewURLApiWithClient(a.URL, &http.Client{Transport: d.http})
 	if err != nil {
-		return fmt.Errorf("IPFS daemon at %s: %w", a.text, err)
+		return fmt.Errorf("IPFS daemon at %s: %w", a.Text, err)
 	}
 	return nil
 }
 
-func newTransport(a address, parallel int) *transport {
+func newTransport(a endpoint.Address, parallel int) *transport {
 	kept := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		MaxIdleConnsPerHost:    parallel,
@@ -178,10 +180,10 @@ func newTransport(a address, parallel int) *transport {
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxRefusal,
 	}
-	if a.unix != "" {
+	if a.Unix != "" {
 		kept.Proxy = nil
 		kept.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", a.unix)
+			return new(net.Dialer).DialContext(ctx, "unix", a.Unix)
 		}
 	}
 	fresh := kept.Clone()

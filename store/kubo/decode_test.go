@@ -127,7 +127,7 @@ func FuzzAddress(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if a, err := parseAddress(s); err == nil && (a.text != s || !strings.HasPrefix(a.url, "http")) {
+		if a, err := parseAddress(s); err == nil && (a.Text != s || !strings.HasPrefix(a.URL, "http")) {
 			t.Errorf("%q is %+v", s, a)
 		}
 	})

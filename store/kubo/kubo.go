@@ -112,7 +112,7 @@ func Open(ctx context.Context, api string, opt Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{address: a.text, name: opt.Name, timeout: opt.Timeout, parallel: opt.Parallel}
+	d := &Daemon{address: a.Text, name: opt.Name, timeout: opt.Timeout, parallel: opt.Parallel}
 	if d.timeout <= 0 {
 		d.timeout = 60 * time.Second
 	}
