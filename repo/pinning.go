@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -54,21 +55,38 @@ func checkServiceName(name string) error {
 // tokenFile returns the file with the token of a service.
 func (r *Repo) tokenFile(name string) string { return filepath.Join(r.dir, "tokens", name) }
 
-// AddPinningService records a service, and the token by which it knows its user, if there is one.
-// The token stays in a file of its own that nobody else can read.
-func (r *Repo) AddPinningService(ctx context.Context, s PinningService, token string) error {
-	if err := checkServiceName(s.Name); err != nil {
+// CheckPinningService returns an error if a service cannot be added under that name.
+func (r *Repo) CheckPinningService(ctx context.Context, name string) error {
+	if err := checkServiceName(name); err != nil {
 		return err
 	}
 	if r.daemon == nil {
 		return ErrNoDaemon
 	}
+	known, err := r.PinningServices(ctx)
+	if err != nil {
+		return err
+	}
+	return checkFree(known, name)
+}
+
+func checkFree(known []PinningService, name string) error {
+	if slices.ContainsFunc(known, func(k PinningService) bool { return k.Name == name }) {
+		return fmt.Errorf("%s: %w", name, ErrServiceThere)
+	}
+	return nil
+}
+
+// AddPinningService records a service that passes CheckPinningService, and the token by which it
+// knows its user, if there is one. The token stays in a file of its own that nobody else can read.
+func (r *Repo) AddPinningService(ctx context.Context, s PinningService, token string) error {
+	if err := r.CheckPinningService(ctx, s.Name); err != nil {
+		return err
+	}
 	err := r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
 		known, err := readServices(c)
-		for _, k := range known {
-			if k.Name == s.Name {
-				err = errors.Join(err, fmt.Errorf("%s: %w", s.Name, ErrServiceThere))
-			}
+		if err == nil {
+			err = checkFree(known, s.Name) // nobody was faster
 		}
 		if err == nil {
 			err = r.writeToken(s.Name, token) // before the row, without which nobody reads it

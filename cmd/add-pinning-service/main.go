@@ -73,6 +73,9 @@ func run(ctx context.Context, env *local.Env) error {
 
 // add makes the service known if it is there.
 func add(ctx context.Context, r *repo.Repo, s repo.PinningService, token string) error {
+	if err := r.CheckPinningService(ctx, s.Name); err != nil {
+		return err
+	}
 	service, err := upkeep.OpenService(s, token)
 	if err != nil {
 		return err
