@@ -108,6 +108,9 @@ func TestPinningService(t *testing.T) {
 	k := kubotest.Daemon(t)
 	peer := kubotest.Cluster(t, k)[0]
 	h := newHome(t)
+	if said, status := h.fails("initialize", "-repo", "x", "-store", "kubo", "-api", peer.Proxy); status != 1 || !strings.Contains(said, "the IPFS proxy of a cluster") {
+		t.Errorf("the proxy as the store: status %d, %s", status, said)
+	}
 	h.run("initialize", "-repo", "a", "-store", "kubo", "-api", k.API)
 	h.run("new-identity", "-repo", "a", "identities/me")
 	h.put("token", "word\n")

@@ -60,8 +60,14 @@ func (p Place) check(ctx context.Context) error {
 		}
 		return nil
 	case Kubo:
-		_, err := (&daemon{api: p.API, pins: "check"}).open(ctx)
-		return err
+		d, err := (&daemon{api: p.API, pins: "check"}).open(ctx)
+		if err != nil {
+			return err
+		}
+		for _, err := range d.Pins(ctx) { // the proxy of a cluster answers the first call as a daemon does
+			return err
+		}
+		return nil
 	}
 	return fmt.Errorf("%q: %w", p.Store, ErrStore)
 }

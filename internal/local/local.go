@@ -105,6 +105,7 @@ var nextSteps = []struct {
 	{kubo.ErrUnreachable, "start the daemon, or name its address: initialize -api, migrate-store -api ADDRESS kubo, or $IPFS_PATH"},
 	{kubo.ErrDenied, "the daemon's configuration, API.Authorizations and API.HTTPHeaders, says who may use it"},
 	{kubo.ErrNotKubo, "name the address of the RPC API, mostly port 5001, and not that of the gateway: initialize -api, or migrate-store -api ADDRESS kubo"},
+	{kubo.ErrProxy, "name the API of the daemon itself; add-pinning-service -cluster has the cluster keep what is published"},
 	{kubo.ErrTooOld, "use kubo 0.43 or newer"},
 	{kubo.ErrFull, "make room for the daemon and run the command again; nothing was changed"},
 	{repo.ErrNoDaemon, "migrate-store kubo moves them into an IPFS daemon"},

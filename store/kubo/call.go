@@ -224,6 +224,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func check(resp *http.Response) error {
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
+	case strings.HasPrefix(resp.Header.Get("Server"), "ipfs-cluster/ipfsproxy"):
+		return ErrProxy // it passes on some calls, and pins in the whole cluster by others
 	case resp.StatusCode != http.StatusOK:
 		return readRefusal(resp, kind)
 	case err != nil:

@@ -68,9 +68,10 @@ type Options struct {
 
 // What can be wrong with a daemon. Errors wrap these, with the address and the reason.
 var (
-	ErrUnreachable = errors.New("not reachable")            // wrong address, not running, silent, or cut off
-	ErrDenied      = errors.New("access denied")            // the daemon wants an authorization, or the address is guarded
-	ErrNotKubo     = errors.New("not the RPC API of kubo")  // such as the port of the gateway
+	ErrUnreachable = errors.New("not reachable")           // wrong address, not running, silent, or cut off
+	ErrDenied      = errors.New("access denied")           // the daemon wants an authorization, or the address is guarded
+	ErrNotKubo     = errors.New("not the RPC API of kubo") // such as the port of the gateway
+	ErrProxy       = errors.New("the IPFS proxy of a cluster, and no daemon")
 	ErrTooOld      = errors.New("this kubo is too old")     // older than MinVersion
 	ErrFull        = errors.New("the disk of kubo is full") // or its limit is reached
 	ErrName        = errors.New("not a name for pins")      // of Options
