@@ -54,14 +54,20 @@ func Links(c cid.Cid, data []byte, fn func(cid.Cid) error) error {
 // RawLinks is [Links] for callers that can work with the binary form of a CID, part of data:
 // it allocates nothing.
 func RawLinks(c cid.Cid, data []byte, fn func(link []byte) error) error {
+	return SizedLinks(c, data, func(link []byte, _ uint64) error { return fn(link) })
+}
+
+// SizedLinks is [RawLinks] with what each link says of the size of all that is below it, in bytes;
+// of a raw block that is its length. Nobody has checked that. Where nothing is said it is 0.
+func SizedLinks(c cid.Cid, data []byte, fn func(link []byte, size uint64) error) error {
 	var err error
 	switch codec := c.Type(); codec {
 	case cid.Raw:
 		return nil
 	case cid.DagProtobuf:
-		_, err = ScanPB(data, func(l PBLink) error { return fn(l.Cid) })
+		_, err = ScanPB(data, func(l PBLink) error { return fn(l.Cid, l.Tsize) })
 	case cid.DagCBOR:
-		err = scanCBOR(data, fn)
+		err = scanCBOR(data, func(link []byte) error { return fn(link, 0) })
 	default:
 		err = fmt.Errorf("codec 0x%x is not supported", codec)
 	}

@@ -49,6 +49,11 @@ func Complete(ctx context.Context, f *Fetcher, root cid.Cid, known []cid.Cid, sc
 		patient:  len(f.peers) == 0,
 		before:   f.Stats(),
 	}
+	if f.canGather() && scope.MaxBytes == 0 { // how much comes is known by what links say alone
+		w.gather = func(ctx context.Context, leaves []leaf) []leaf {
+			return f.gather(ctx, leaves, func() { w.report(false) })
+		}
+	}
 	err := w.run(ctx, []cid.Cid{root}, known)
 	return w.count(), err
 }
@@ -104,6 +109,9 @@ func (f *Fetcher) has(ctx context.Context, cids []cid.Cid) ([]bool, error) {
 	for i, c := range cids {
 		if d, err := store.DigestOf(c); err == nil && !has[i] {
 			_, has[i] = f.held(d)
+		}
+		if r, err := refOf(c); err == nil && !has[i] {
+			has[i] = f.gathered.has(r)
 		}
 	}
 	return has, nil

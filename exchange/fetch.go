@@ -118,6 +118,7 @@ type Fetcher struct {
 	bytes    atomic.Int64
 	lastByte atomic.Int64 // when something came last, in Unix nanoseconds
 	stalled  atomic.Bool
+	gathered gatherer
 
 	mu       sync.Mutex
 	flights  map[store.Digest]*flight

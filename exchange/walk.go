@@ -31,7 +31,8 @@ type walk struct {
 	local    func(ctx context.Context, cids []cid.Cid, fn func(i int, data []byte, err error) error) error
 	get      func(context.Context, cid.Cid) ([]byte, error) // a block that local does not have
 	has      func(context.Context, []cid.Cid) ([]bool, error)
-	stats    func() Stats // of the Fetcher
+	gather   func(ctx context.Context, leaves []leaf) (rest []leaf) // may be nil; those that it leaves are fetched
+	stats    func() Stats                                           // of the Fetcher
 	scope    Scope
 	parallel int
 	patient  bool // goes on when blocks are missing
@@ -41,7 +42,7 @@ type walk struct {
 	seen    keySet // below the new roots
 	known   keySet // below the known roots
 	both    keySet // with links, and linked from both sides on this level
-	leaves  []ref  // without links, not asked for yet
+	leaves  []leaf // without links, not asked for yet
 	missing *UnavailableError
 	shown   time.Time
 }
@@ -58,7 +59,7 @@ func (w *walk) run(ctx context.Context, roots, known []cid.Cid) error {
 		if _, ok := store.Identity(c); ok {
 			continue
 		}
-		if newer, err = w.enqueue(newer, c.Bytes()); err != nil {
+		if newer, err = w.enqueue(newer, c.Bytes(), 0); err != nil {
 			return fmt.Errorf("block %s: %w", c, err)
 		}
 	}
@@ -146,7 +147,7 @@ func (w *walk) apart(older []ref) []ref {
 
 // enqueue adds the block of a link to next, or to the leaves, if it has to be gone through. w.mu is
 // held, or nobody else is there.
-func (w *walk) enqueue(next []ref, link []byte) ([]ref, error) {
+func (w *walk) enqueue(next []ref, link []byte, size uint64) ([]ref, error) {
 	r, err := linkRef(link)
 	if err != nil {
 		return next, err
@@ -159,7 +160,7 @@ func (w *walk) enqueue(next []ref, link []byte) ([]ref, error) {
 		}
 	case raw && w.scope.MetadataOnly || !w.seen.add(k):
 	case raw:
-		w.leaves = append(w.leaves, r)
+		w.leaves = append(w.leaves, leaf{r, size})
 	default:
 		next = append(next, r)
 	}
@@ -184,30 +185,54 @@ func (w *walk) overBudget() error {
 	return nil
 }
 
-// askLeaves makes the leaves present, if there are at least so many.
+// askLeaves makes the leaves present, if there are enough that it is worth while.
 func (w *walk) askLeaves(ctx context.Context, least int) error {
 	if len(w.leaves) < least {
 		return nil
 	}
+	absent, err := w.absentLeaves(ctx)
+	if err != nil {
+		return err
+	}
+	if w.gather != nil {
+		absent = w.gather(ctx, absent)
+	}
+	refs := make([]ref, len(absent))
+	for i, l := range absent {
+		refs[i] = l.ref
+	}
+	return w.each(ctx, refs, func(cid.Cid, []byte) error { return nil })
+}
+
+// absentLeaves takes the leaves, and returns those that are not here.
+func (w *walk) absentLeaves(ctx context.Context) (absent []leaf, err error) {
 	for rest := w.leaves; len(rest) > 0; {
 		part := rest[:min(batch, len(rest))]
 		rest = rest[len(part):]
-		has, err := w.has(ctx, cids(part))
-		if err != nil {
-			return err
+		list := make([]cid.Cid, len(part))
+		for i := range part {
+			list[i] = part[i].cid()
 		}
-		var absent []ref
+		has, err := w.has(ctx, list)
+		if err != nil {
+			return nil, err
+		}
 		for i := range part {
 			if !has[i] {
 				absent = append(absent, part[i])
 			}
 		}
-		if err := w.each(ctx, absent, func(cid.Cid, []byte) error { return nil }); err != nil {
-			return err
-		}
 	}
 	w.leaves = w.leaves[:0]
-	return nil
+	return absent, nil
+}
+
+// enough is how many leaves are asked for at a time.
+func (w *walk) enough() int {
+	if w.gather != nil {
+		return gatherBatch
+	}
+	return batch
 }
 
 // nodes makes blocks with links present and returns what they link and is to be gone through.
@@ -218,13 +243,13 @@ func (w *walk) nodes(ctx context.Context, refs []ref) (next []ref, err error) {
 			return err
 		}
 		w.report(false)
-		return w.askLeaves(ctx, batch)
+		return w.askLeaves(ctx, w.enough())
 	})
 	for err == nil && len(absent) > 0 {
 		part := absent[:min(batch, len(absent))]
 		absent = absent[len(part):]
 		if err = w.each(ctx, part, visit); err == nil {
-			err = w.askLeaves(ctx, batch)
+			err = w.askLeaves(ctx, w.enough())
 		}
 	}
 	return next, err
@@ -237,8 +262,8 @@ func (w *walk) visit(next *[]ref, c cid.Cid, data []byte) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	err := dag.RawLinks(c, data, func(link []byte) (err error) {
-		*next, err = w.enqueue(*next, link)
+	err := dag.SizedLinks(c, data, func(link []byte, size uint64) (err error) {
+		*next, err = w.enqueue(*next, link, size)
 		return err
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	mh "github.com/multiformats/go-multihash"
@@ -94,6 +95,22 @@ type Writer interface {
 	Commit(ctx context.Context) error
 	// Close gives up what was not committed. Close after Commit does no harm.
 	Close() error
+}
+
+// A Sized is a block that is elsewhere, and its length in bytes as far as that is known.
+type Sized struct {
+	Cid  cid.Cid
+	Size uint64
+}
+
+// A Gatherer is a Writer whose store can fetch blocks by itself, so that they need not come through
+// this process.
+type Gatherer interface {
+	// Gather has the store fetch raw blocks, and keep them as if they had been put: the store
+	// vouches for their bytes, and whoever reads them later verifies them. It gives up when none
+	// has come for the time stall. Progress, which may be nil, is told how many are there by then.
+	// After an error some may be there, and none counts as put.
+	Gather(ctx context.Context, blocks []Sized, stall time.Duration, progress func(n int)) error
 }
 
 // ErrNotFound is what every [MissingError] is, for errors.Is.

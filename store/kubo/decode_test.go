@@ -108,7 +108,7 @@ func FuzzAnswers(f *testing.F) {
 		if checkImport(bytes.NewReader(data), c, 2) == nil && !strings.Contains(text, c.String()[1:20]) && !strings.Contains(text, `\u`) {
 			t.Errorf("%q is taken for an import of %s", data, c)
 		}
-		checkPin(&reply{bytes.NewReader(data), func() {}}, c)
+		checkPin(&reply{bytes.NewReader(data), func() {}}, c, nil)
 		readLines(bytes.NewReader(data), func(line []byte) error {
 			p, err := decodePin(line)
 			if err == nil && !p.cid.Defined() {

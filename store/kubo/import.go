@@ -32,7 +32,7 @@ func (d *Daemon) importBatch(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	return d.pin(ctx, b.manifest.Cid, b.name)
+	return d.pin(ctx, b.manifest.Cid, d.patiently(b.name))
 }
 
 // A boundary has to occur nowhere in a body, so it is drawn for each process.

@@ -11,6 +11,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"archivecache/store"
 
@@ -41,7 +42,7 @@ func (d *Daemon) Pin(ctx context.Context, root cid.Cid, suffix string, offline b
 			return fmt.Errorf("pin %s: %w", root, err)
 		}
 	}
-	if err := d.putAndPin(ctx, pinBlock(d.name, root, suffix), d.pinName(suffix)); err != nil {
+	if err := d.putAndPin(ctx, pinBlock(d.name, root, suffix), d.patiently(d.pinName(suffix))); err != nil {
 		return fmt.Errorf("pin %s: %w", root, err)
 	}
 	return nil
@@ -74,12 +75,12 @@ func checkRef(data []byte) error {
 
 // putAndPin pins a node that is in no batch. The collector may take it before it is pinned, so
 // that is tried again.
-func (d *Daemon) putAndPin(ctx context.Context, b store.Block, name string) (err error) {
+func (d *Daemon) putAndPin(ctx context.Context, b store.Block, how pinning) (err error) {
 	for range 10 {
 		if err = d.putBlock(ctx, b); err != nil {
 			return err
 		}
-		if err = d.pin(ctx, b.Cid, name); err == nil || !isMissing(err, b.Cid) {
+		if err = d.pin(ctx, b.Cid, how); err == nil || !isMissing(err, b.Cid) {
 			return err
 		}
 	}
@@ -105,22 +106,34 @@ func (d *Daemon) putBlock(ctx context.Context, b store.Block) error {
 	return nil
 }
 
+// pinning says how something is pinned.
+type pinning struct {
+	name     string
+	patience time.Duration // without a block more
+	progress func(n int)   // is told of how many blocks there are by then; may be nil
+}
+
+// patiently is how something is pinned that may have to wait for the daemon's collector.
+func (d *Daemon) patiently(name string) pinning {
+	return pinning{name: name, patience: waiting * d.timeout}
+}
+
 // pin pins a node that is in the daemon, with all below it, and gives the pin a name.
-func (d *Daemon) pin(ctx context.Context, c cid.Cid, name string) error {
-	options := map[string]string{"recursive": "true", "name": name, "progress": "true", "fast-provide-root": "false", "fast-provide-dag": "false"}
+func (d *Daemon) pin(ctx context.Context, c cid.Cid, how pinning) error {
+	options := map[string]string{"recursive": "true", "name": how.name, "progress": "true", "fast-provide-root": "false", "fast-provide-dag": "false"}
 	return d.do(ctx, call{
 		command:  "pin/add",
 		args:     []string{c.String()},
 		options:  options,
-		patience: waiting * d.timeout,
+		patience: how.patience,
 		strict:   true, // kubo says twice a second that it is still there
-	}, func(r *reply) error { return checkPin(r, c) })
+	}, func(r *reply) error { return checkPin(r, c, how.progress) })
 }
 
 // checkPin reads the answer to a pin, in which kubo tells how far it is. More blocks than before
 // are news.
-func checkPin(r *reply, c cid.Cid) error {
-	progress, pinned := 0, false
+func checkPin(r *reply, c cid.Cid, progress func(int)) error {
+	blocks, pinned := 0, false
 	err := readLines(r, func(data []byte) error {
 		var line struct {
 			Pins     []string
@@ -129,9 +142,12 @@ func checkPin(r *reply, c cid.Cid) error {
 		if err := json.Unmarshal(data, &line); err != nil {
 			return fmt.Errorf("answer %.100q: %w", data, err)
 		}
-		if line.Progress > progress {
-			progress = line.Progress
+		if line.Progress > blocks {
+			blocks = line.Progress
 			r.news()
+			if progress != nil {
+				progress(blocks)
+			}
 		}
 		for _, text := range line.Pins {
 			got, err := cid.Decode(text)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"time"
 
 	"archivecache/internal/sqlite"
 	"archivecache/store"
@@ -88,6 +89,11 @@ func (w *Writer) relieve(ctx context.Context) error {
 	if err := w.send(ctx); err != nil {
 		return err
 	}
+	return w.record(ctx)
+}
+
+// record writes the table when there is much for it.
+func (w *Writer) record(ctx context.Context) error {
 	if len(w.sent) < maxSent {
 		return nil
 	}
@@ -125,13 +131,49 @@ func (w *Writer) send(ctx context.Context) error {
 	return nil
 }
 
-func (w *Writer) sendBlock(ctx context.Context, b store.Block) error {
-	if w.remote == nil {
-		remote, err := w.store.Remote(ctx)
-		if err != nil {
-			return fmt.Errorf("put block %s: %w", b.Cid, err)
-		}
+// connect begins a batch of the remote, if there is none.
+func (w *Writer) connect(ctx context.Context) error {
+	if w.remote != nil {
+		return nil
+	}
+	remote, err := w.store.Remote(ctx)
+	if err == nil {
 		w.remote = remote.Writer()
+	}
+	return err
+}
+
+// Gather implements [store.Gatherer], where the remote does.
+func (w *Writer) Gather(ctx context.Context, blocks []store.Sized, stall time.Duration, progress func(n int)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return fmt.Errorf("gather blocks: writer: %w", fs.ErrClosed)
+	}
+	if err := w.connect(ctx); err != nil {
+		return fmt.Errorf("gather blocks: %w", err)
+	}
+	g, ok := w.remote.(store.Gatherer)
+	if !ok {
+		return fmt.Errorf("gather blocks: %w", errors.ErrUnsupported)
+	}
+	if err := g.Gather(ctx, blocks, stall, progress); err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		d, err := store.DigestOf(b.Cid)
+		if err != nil {
+			return err
+		}
+		w.known[d] = true
+		w.sent = append(w.sent, row{d, int(min(b.Size, store.MaxBlock))})
+	}
+	return w.record(ctx)
+}
+
+func (w *Writer) sendBlock(ctx context.Context, b store.Block) error {
+	if err := w.connect(ctx); err != nil {
+		return fmt.Errorf("put block %s: %w", b.Cid, err)
 	}
 	if err := w.remote.Put(ctx, b); err != nil {
 		return err
