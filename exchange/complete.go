@@ -49,9 +49,9 @@ func Complete(ctx context.Context, f *Fetcher, root cid.Cid, known []cid.Cid, sc
 		patient:  len(f.peers) == 0,
 		before:   f.Stats(),
 	}
-	if f.canGather() && scope.MaxBytes == 0 { // how much comes is known by what links say alone
+	if f.canGather() {
 		w.gather = func(ctx context.Context, leaves []leaf) []leaf {
-			return f.gather(ctx, leaves, func() { w.report(false) })
+			return f.gather(ctx, leaves, w.left(), func() { w.report(false) })
 		}
 	}
 	err := w.run(ctx, []cid.Cid{root}, known)

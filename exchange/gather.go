@@ -9,7 +9,7 @@ import (
 
 const (
 	// gatherBatch is how many leaves a store is asked to gather at a time, about.
-	gatherBatch = 8 << 10
+	gatherBatch = 4 << 10
 	// leastGathered is how many there have to be: fewer are fetched as everything else is.
 	leastGathered = 16
 )
@@ -51,9 +51,9 @@ func (f *Fetcher) alone() bool {
 	return len(ask) > 0
 }
 
-// gather has the store fetch leaves, and returns those that it did not. Why it did not is found out
-// by asking for them one by one.
-func (f *Fetcher) gather(ctx context.Context, leaves []leaf, progress func()) (rest []leaf) {
+// gather has the store fetch leaves, if links say that they have at most so many bytes, and returns
+// those that it did not. Why it did not is found out by asking for them one by one.
+func (f *Fetcher) gather(ctx context.Context, leaves []leaf, most int64, progress func()) (rest []leaf) {
 	f.gathered.mu.Lock()
 	defer f.gathered.mu.Unlock()
 	if len(leaves) < leastGathered || f.gathered.failed || !f.alone() {
@@ -62,7 +62,10 @@ func (f *Fetcher) gather(ctx context.Context, leaves []leaf, progress func()) (r
 	blocks, size := make([]store.Sized, len(leaves)), int64(0)
 	for i, l := range leaves {
 		blocks[i] = store.Sized{Cid: l.cid(), Size: l.size}
-		size += int64(min(l.size, store.MaxBlock))
+		size += int64(min(l.size, store.MaxBlock+1))
+	}
+	if size > most {
+		return leaves
 	}
 	before := f.fetched.Load()
 	err := f.writer.(store.Gatherer).Gather(ctx, blocks, f.opt.Stall, func(n int) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -183,6 +184,14 @@ func (w *walk) overBudget() error {
 		return fmt.Errorf("bytes of blocks that are fetched: %w: %d", ErrBudget, w.scope.MaxBytes)
 	}
 	return nil
+}
+
+// left returns how many bytes may still be fetched.
+func (w *walk) left() int64 {
+	if w.scope.MaxBytes <= 0 {
+		return math.MaxInt64
+	}
+	return w.scope.MaxBytes - w.count().Bytes
 }
 
 // askLeaves makes the leaves present, if there are enough that it is worth while.

@@ -107,8 +107,8 @@ type Sized struct {
 // this process.
 type Gatherer interface {
 	// Gather has the store fetch raw blocks, and keep them as if they had been put: the store
-	// vouches for their bytes, and whoever reads them later verifies them. It gives up when none
-	// has come for the time stall. Progress, which may be nil, is told how many are there by then.
+	// vouches for their bytes, and whoever reads them later verifies them; that their sizes are right
+	// together is checked. It gives up when none has come for the time stall. Progress, which may be nil, is told how many are there by then.
 	// After an error some may be there, and none counts as put.
 	Gather(ctx context.Context, blocks []Sized, stall time.Duration, progress func(n int)) error
 }

@@ -199,7 +199,7 @@ func plan(all []written, opt CompactOptions) compaction {
 			p.count.Bytes += int64(l.size)
 		}
 	}
-	p.add = split(keep)
+	p.add = split(keep, maxLinks, maxListed)
 	if p.count.Freed == 0 && len(p.add) >= len(p.remove) {
 		p.add, p.remove = nil, nil
 	}
@@ -221,15 +221,15 @@ func (m manifest) allKept(keep func(store.Digest) bool) bool {
 	return !slices.ContainsFunc(m.links, func(l link) bool { return !keep(l.digest) })
 }
 
-// split cuts links into what one manifest lists.
-func split(links []link) (parts [][]link) {
-	begin, bytes := 0, uint64(0)
+// split cuts links into parts of at most so many blocks and bytes, as far as one block allows.
+func split(links []link, blocks int, bytes uint64) (parts [][]link) {
+	begin, sum := 0, uint64(0)
 	for i, l := range links {
-		if i-begin >= maxLinks || i > begin && bytes+l.size > maxListed {
+		if i-begin >= blocks || i > begin && sum+l.size > bytes {
 			parts = append(parts, links[begin:i])
-			begin, bytes = i, 0
+			begin, sum = i, 0
 		}
-		bytes += l.size
+		sum += l.size
 	}
 	if begin < len(links) {
 		parts = append(parts, links[begin:])

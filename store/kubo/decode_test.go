@@ -105,7 +105,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`{"Version":"0.43.0"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		text := string(data)
-		if checkImport(bytes.NewReader(data), c, 2) == nil && !strings.Contains(text, c.String()[1:20]) && !strings.Contains(text, `\u`) {
+		if checkImport(bytes.NewReader(data), c, 2, true) == nil && !strings.Contains(text, c.String()[1:20]) && !strings.Contains(text, `\u`) {
 			t.Errorf("%q is taken for an import of %s", data, c)
 		}
 		checkPin(&reply{bytes.NewReader(data), func() {}}, c, nil)
@@ -135,19 +135,19 @@ func FuzzAddress(f *testing.F) {
 
 func TestSplit(t *testing.T) {
 	links := make([]link, 2*maxLinks+5)
-	if parts := split(links); len(parts) != 3 || len(parts[0]) != maxLinks || len(parts[2]) != 5 {
+	if parts := split(links, maxLinks, maxListed); len(parts) != 3 || len(parts[0]) != maxLinks || len(parts[2]) != 5 {
 		t.Errorf("%d parts", len(parts))
 	}
 	for i := range links {
 		links[i].size = store.MaxBlock
 	}
 	n := 0
-	for _, p := range split(links) {
+	for _, p := range split(links, maxLinks, maxListed) {
 		if n += len(p); len(p) > maxListed/store.MaxBlock {
 			t.Fatalf("a part of %d blocks of 2 MiB", len(p))
 		}
 	}
-	if n != len(links) || split(nil) != nil {
+	if n != len(links) || split(nil, maxLinks, maxListed) != nil {
 		t.Errorf("%d of %d", n, len(links))
 	}
 }

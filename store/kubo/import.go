@@ -10,29 +10,51 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
+	"time"
 
 	"archivecache/store"
 
 	"github.com/ipfs/go-cid"
 )
 
+// hurried is how long a pin may be without a block more before it is taken for one of a batch of which
+// the collector has had some.
+const hurried = 3 * time.Second
+
 // importBatch sends blocks with their manifest, and returns when the daemon has them all and has
 // pinned the manifest under its name.
+//
+// Nothing keeps the collector off between the two calls, so it may have taken blocks before they are
+// pinned. Then all goes up again, and the call that imports it pins it too, while the collector
+// waits. That reads every block twice in the daemon, once for each pin, so it is not how to begin.
 func (d *Daemon) importBatch(ctx context.Context, b *batch) error {
-	err := d.do(ctx, call{
+	err := d.importCAR(ctx, b, false)
+	if err != nil {
+		return err
+	}
+	err = d.pin(ctx, b.manifest.Cid, pinning{name: b.name, patience: min(hurried, d.timeout)})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if err := d.importCAR(ctx, b, true); err != nil {
+		return err
+	}
+	return d.pin(ctx, b.manifest.Cid, d.patiently(b.name))
+}
+
+// importCAR sends blocks with their manifest, which it has pinned or not.
+func (d *Daemon) importCAR(ctx context.Context, b *batch, pinned bool) error {
+	return d.do(ctx, call{
 		command: "dag/import",
 		options: map[string]string{
-			"pin-roots": "true", "stats": "true", "allow-big-block": "false",
+			"pin-roots": strconv.FormatBool(pinned), "stats": "true", "allow-big-block": "false",
 			"fast-provide-root": "false", "fast-provide-dag": "false",
 		},
 		body:     formFile(carParts(b.manifest, b.items)...),
 		bodyType: formType,
 		patience: waiting * d.timeout,
-	}, func(r *reply) error { return checkImport(r, b.manifest.Cid, 1+len(b.items)) })
-	if err != nil {
-		return err
-	}
-	return d.pin(ctx, b.manifest.Cid, d.patiently(b.name))
+	}, func(r *reply) error { return checkImport(r, b.manifest.Cid, 1+len(b.items), pinned) })
 }
 
 // A boundary has to occur nowhere in a body, so it is drawn for each process.
@@ -76,9 +98,9 @@ func carSection(c cid.Cid, size int) []byte {
 	return append(binary.AppendUvarint(nil, uint64(len(id)+size)), id...)
 }
 
-// checkImport reads the answer to an import and returns nil if it says that root is pinned, and
-// that so many blocks came in.
-func checkImport(r io.Reader, root cid.Cid, blocks int) error {
+// checkImport reads the answer to an import and returns nil if it says that so many blocks came in,
+// and that root is pinned, if it is to be.
+func checkImport(r io.Reader, root cid.Cid, blocks int, pin bool) error {
 	data, err := readAll(r, maxRefusal)
 	if err != nil {
 		return err
@@ -106,7 +128,7 @@ func checkImport(r io.Reader, root cid.Cid, blocks int) error {
 			counted = true
 		}
 	}
-	if !pinned || !counted {
+	if pinned != pin || !counted {
 		return fmt.Errorf("answer %.100q: it does not say that everything is there and pinned", data)
 	}
 	return nil

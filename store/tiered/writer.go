@@ -166,7 +166,7 @@ func (w *Writer) Gather(ctx context.Context, blocks []store.Sized, stall time.Du
 			return err
 		}
 		w.known[d] = true
-		w.sent = append(w.sent, row{d, int(min(b.Size, store.MaxBlock))})
+		w.sent = append(w.sent, row{d, int(b.Size)})
 	}
 	return w.record(ctx)
 }
