@@ -92,12 +92,17 @@ func (b *bench) adders(source string, aims map[string]float64) []contender {
 	return b.present(all, map[string]string{all[2].name: "git", all[3].name: "ipfs", all[4].name: "restic"})
 }
 
-// addOurs adds source as root/data, or as a file in it.
-func (b *bench) addOurs(source string) contender {
-	to := "root/data"
+// placeOf returns where source is added: as root/data, or as a file in it.
+func placeOf(source string) string {
 	if info, err := os.Stat(source); err == nil && !info.IsDir() {
-		to = "root/data/file"
+		return "root/data/file"
 	}
+	return "root/data"
+}
+
+// addOurs adds source with our command.
+func (b *bench) addOurs(source string) contender {
+	to := placeOf(source)
 	return contender{
 		name: "archivecache add",
 		aim:  aim{memory: maxMemory},
@@ -114,9 +119,10 @@ func (b *bench) addOurs(source string) contender {
 	}
 }
 
-// newRepo makes a repository with an identity.
-func (b *bench) newRepo(ctx context.Context, repo string) error {
-	if err := runCommand(b.ours(ctx, "initialize", "-repo", repo)); err != nil {
+// newRepo makes a repository with an identity; place are the options of initialize that say where its
+// blocks are.
+func (b *bench) newRepo(ctx context.Context, repo string, place ...string) error {
+	if err := runCommand(b.ours(ctx, "initialize", append([]string{"-repo", repo}, place...)...)); err != nil {
 		return err
 	}
 	return runCommand(b.ours(ctx, "new-identity", "-repo", repo, "identities/me"))

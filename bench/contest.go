@@ -24,7 +24,8 @@ type usage struct {
 // A contender is one way to do what a contest is about.
 type contender struct {
 	name string
-	// prepare makes everything ready in an empty folder and returns what is timed.
+	// prepare makes everything ready in an empty folder and returns what is timed. What it starts is
+	// killed when ctx ends.
 	prepare func(ctx context.Context, dir string) (job, error)
 	// cid, if it is not nil, returns the CID of what was made in that folder. It has to be the
 	// same for all.
@@ -98,6 +99,8 @@ func (b *bench) turn(ctx context.Context, who contender, r *result) (cid string,
 		return "", err
 	}
 	defer os.RemoveAll(dir) // what stays is removed in the end
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends what prepare has started
 	run, err := who.prepare(ctx, dir)
 	if err != nil {
 		return "", fmt.Errorf("prepare: %w", err)

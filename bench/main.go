@@ -17,11 +17,14 @@
 // the kernel reports as the largest resident set of the process (of the largest, where several
 // run after another). Other work on the machine moves all times: trust ratios.
 //
+// Where a kubo daemon is at work, CPU and memory are those of the commands alone; a daemon is new for
+// each run, with the profiles test and unixfs-v1-2025, and does not sync what it writes.
+//
 // Nothing here fails because something is slow; it fails when something does not work, or when
 // the CID of what we added is not the one that kubo gives it.
 //
 //	-quick   small data sets, one run each: a smoke test
-//	-full    also a hundred thousand and a million files, and a thousand friends
+//	-full    also a hundred thousand and a million files, in a daemon too, and a thousand friends
 package main
 
 import (
@@ -116,7 +119,7 @@ func (b *bench) prepare(ctx context.Context) error {
 
 // measure prints all tables.
 func (b *bench) measure(ctx context.Context) error {
-	for _, part := range []func(context.Context) error{b.startUp, b.addSmall, b.addLarge, b.merges, b.mergeAll, b.verify, b.wide} {
+	for _, part := range []func(context.Context) error{b.startUp, b.addSmall, b.addLarge, b.merges, b.mergeAll, b.verify, b.wide, b.daemons} {
 		if err := part(ctx); err != nil {
 			return err
 		}

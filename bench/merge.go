@@ -125,6 +125,7 @@ type people struct {
 	files int
 	name  func(int) string
 	flat  bool     // all files stand in one folder
+	place []string // options of initialize for the one who merges
 	steps []result // of what is done once to make them
 }
 
@@ -166,10 +167,11 @@ func (p *people) ours(ctx context.Context) (contender, error) {
 
 // befriend makes two repositories, lets b accept a, and returns where b finds a's node.
 func (p *people) befriend(ctx context.Context, a, b string) (at string, err error) {
-	for _, repo := range []string{a, b} {
-		if err := p.newRepo(ctx, repo); err != nil {
-			return "", err
-		}
+	if err := p.newRepo(ctx, a); err != nil {
+		return "", err
+	}
+	if err := p.newRepo(ctx, b, p.place...); err != nil {
+		return "", err
 	}
 	identity, err := p.cidOf(ctx, a, "identities/me")
 	if err != nil {
