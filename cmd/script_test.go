@@ -70,8 +70,10 @@ func TestInputs(t *testing.T) {
 // words that they use.
 func TestScript(t *testing.T) { runStories(t, "embedded", "", "") }
 
-// TestScriptOnKubo runs the same stories with a kubo daemon for all repositories.
+// TestScriptOnKubo runs the same stories with a kubo daemon for all repositories. They end with the
+// same CIDs.
 func TestScriptOnKubo(t *testing.T) {
+	t.Cleanup(func() { sameEnds(t) })
 	runStories(t, "kubo", kubotest.Daemon(t, kubotest.Offline).API, kubotest.Daemon(t, kubotest.Offline).API)
 }
 
@@ -93,6 +95,7 @@ func runStories(t *testing.T, store, api, otherAPI string) {
 			env.Setenv("ARCHIVECACHE_STORE", store)
 			env.Setenv("ARCHIVECACHE_API", api)
 			env.Setenv("OTHER_API", otherAPI)
+			noteEnd(env, store)
 			return nil
 		},
 		Condition: func(name string) (bool, error) {

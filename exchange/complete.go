@@ -104,14 +104,16 @@ func (f *Fetcher) has(ctx context.Context, cids []cid.Cid) ([]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, c := range cids {
+		if r, err := refOf(c); err == nil && !has[i] {
+			has[i] = f.gathered.has(r)
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, c := range cids {
 		if d, err := store.DigestOf(c); err == nil && !has[i] {
 			_, has[i] = f.held(d)
-		}
-		if r, err := refOf(c); err == nil && !has[i] {
-			has[i] = f.gathered.has(r)
 		}
 	}
 	return has, nil

@@ -307,8 +307,9 @@ func (f *Fetcher) Commit(ctx context.Context) error { return f.flush(ctx, true) 
 func (f *Fetcher) flush(ctx context.Context, all bool) error {
 	f.commit.Lock()
 	defer f.commit.Unlock()
+	gathered := all && f.gathered.take()
 	f.mu.Lock()
-	if len(f.pending) == 0 || !all && f.size < maxPending {
+	if len(f.pending) == 0 && !gathered || !all && f.size < maxPending {
 		f.mu.Unlock()
 		return nil
 	}
@@ -321,6 +322,7 @@ func (f *Fetcher) flush(ctx context.Context, all bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil { // they still wait in the writer
+		f.gathered.give(gathered)
 		for d, data := range f.flushing {
 			f.pending[d] = data
 		}

@@ -22,15 +22,42 @@ type leaf struct {
 
 // A gatherer has the store of a Fetcher fetch many blocks by itself.
 type gatherer struct {
-	mu     sync.Mutex
-	failed bool   // it is not tried again
-	have   keySet // what was gathered; it may not be committed yet
+	turn   sync.Mutex // held while the store fetches
+	failed bool       // it is not tried again; guarded by turn
+
+	mu    sync.Mutex
+	have  keySet // what was gathered; it may not be committed yet
+	dirty bool   // some of it was gathered since the last commit began
 }
 
 func (g *gatherer) has(r ref) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.have.has(r.key())
+}
+
+func (g *gatherer) add(leaves []leaf) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range leaves {
+		g.have.add(l.key())
+	}
+	g.dirty = true
+}
+
+// take reports whether there is something to commit, and that it is being committed; give takes
+// that back.
+func (g *gatherer) take() (dirty bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	dirty, g.dirty = g.dirty, false
+	return dirty
+}
+
+func (g *gatherer) give(dirty bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dirty = g.dirty || dirty
 }
 
 // canGather reports whether the store can fetch by itself.
@@ -54,8 +81,8 @@ func (f *Fetcher) alone() bool {
 // gather has the store fetch leaves, if links say that they have at most so many bytes, and returns
 // those that it did not. Why it did not is found out by asking for them one by one.
 func (f *Fetcher) gather(ctx context.Context, leaves []leaf, most int64, progress func()) (rest []leaf) {
-	f.gathered.mu.Lock()
-	defer f.gathered.mu.Unlock()
+	f.gathered.turn.Lock()
+	defer f.gathered.turn.Unlock()
 	if len(leaves) < leastGathered || f.gathered.failed || !f.alone() {
 		return leaves
 	}
@@ -67,21 +94,23 @@ func (f *Fetcher) gather(ctx context.Context, leaves []leaf, most int64, progres
 	if size > most {
 		return leaves
 	}
-	before := f.fetched.Load()
+	told := 0
+	tell := func(n int) {
+		f.fetched.Add(int64(n - told))
+		told = n
+	}
 	err := f.writer.(store.Gatherer).Gather(ctx, blocks, f.opt.Stall, func(n int) {
 		f.received()
-		f.fetched.Store(before + int64(n))
+		tell(n)
 		progress()
 	})
 	if err != nil {
 		f.gathered.failed = true
-		f.fetched.Store(before)
+		tell(0)
 		return leaves
 	}
-	for _, l := range leaves {
-		f.gathered.have.add(l.key())
-	}
-	f.fetched.Store(before + int64(len(leaves)))
+	tell(len(leaves))
 	f.bytes.Add(size)
+	f.gathered.add(leaves)
 	return nil
 }

@@ -137,3 +137,27 @@ func TestGather(t *testing.T) {
 		})
 	}
 }
+
+// TestGatherAlone gathers what is missing below nodes that are all here: there is nothing else to
+// commit.
+func TestGatherAlone(t *testing.T) {
+	n := &networked{Memory: store.NewMemory(), elsewhere: store.NewMemory()}
+	root := folderOf(t, n.elsewhere, 100)
+	for _, scope := range []exchange.Scope{{MetadataOnly: true}, {}} {
+		f := exchange.NewFetcher(n, []exchange.Source{n.source()}, exchange.Options{Parallel: 1})
+		if _, err := exchange.Complete(t.Context(), f, root, nil, scope); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Commit(t.Context()), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n.gathered != 100 {
+		t.Errorf("%d blocks gathered", n.gathered)
+	}
+	f := exchange.NewFetcher(n, nil, exchange.Options{})
+	defer f.Close()
+	if _, err := exchange.Complete(t.Context(), f, root, nil, exchange.Scope{}); err != nil {
+		t.Error(err)
+	}
+}

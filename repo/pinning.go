@@ -89,12 +89,16 @@ func (r *Repo) AddPinningService(ctx context.Context, s PinningService, token st
 			err = checkFree(known, s.Name) // nobody was faster
 		}
 		if err == nil {
-			err = r.writeToken(s.Name, token) // before the row, without which nobody reads it
+			err = r.writeToken(s.Name, token) // others who want to wait for the end of this
 		}
 		if err != nil {
 			return err
 		}
-		return exec(c, "INSERT INTO pinning (name, address, replicas) VALUES (?, ?, ?)", s.Name, s.Address, int64(s.Replicas))
+		err = exec(c, "INSERT INTO pinning (name, address, replicas) VALUES (?, ?, ?)", s.Name, s.Address, int64(s.Replicas))
+		if err != nil {
+			err = errors.Join(err, r.writeToken(s.Name, ""))
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("add pinning service: %w", explain(err))
@@ -151,23 +155,29 @@ func (r *Repo) PinningToken(name string) (string, error) {
 	return token, nil
 }
 
-// RemovePinningService forgets a service and its token. What it keeps is its own affair then.
+// RemovePinningService forgets a service and its token, also one that was left by a process that was
+// killed. What the service keeps is its own affair then.
 func (r *Repo) RemovePinningService(ctx context.Context, name string) error {
-	services, err := r.PinningServices(ctx)
-	if err != nil {
+	if err := checkServiceName(name); err != nil {
 		return err
 	}
-	for _, s := range services {
-		if s.Name != name {
-			continue
-		}
-		err := r.db.Write(ctx, true, func(c *sqlite3.Conn) error { return exec(c, "DELETE FROM pinning WHERE name = ?", name) })
+	err := r.db.Write(ctx, true, func(c *sqlite3.Conn) error {
+		known, err := readServices(c)
 		if err == nil {
 			err = r.writeToken(name, "")
 		}
-		return explain(err)
+		if err == nil && checkFree(known, name) == nil {
+			err = fmt.Errorf("%s: %w", name, ErrServiceUnknown)
+		}
+		if err != nil {
+			return err
+		}
+		return exec(c, "DELETE FROM pinning WHERE name = ?", name)
+	})
+	if err != nil {
+		return fmt.Errorf("remove pinning service: %w", explain(err))
 	}
-	return fmt.Errorf("%.100s: %w", name, ErrServiceUnknown)
+	return nil
 }
 
 // PinningServices returns all services, in the order of their names.

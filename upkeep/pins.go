@@ -2,14 +2,13 @@ package upkeep
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"archivecache/repo"
 	"archivecache/store/pinning"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // A Kept says how a pinning service keeps a node that was published.
@@ -27,22 +26,6 @@ func (k Kept) Want() int { return max(1, k.Service.Replicas) }
 // Enough reports whether the node is at so many places.
 func (k Kept) Enough() bool { return k.Pin != nil && k.Pin.Pinned() >= k.Want() }
 
-// failed reports whether waiting longer leads nowhere.
-func (k Kept) failed() bool { return k.Err != nil || k.Pin != nil && k.Pin.Failed() > 0 && !k.Enough() }
-
-// PinOptions says how [RenewPins] goes about it.
-type PinOptions struct {
-	// Wait is how long services are given until all of a node is at enough places; at 0 they are
-	// told, and that is all.
-	Wait time.Duration
-	// Progress, if it is not nil, is told now and then what there is by then, by one goroutine at a
-	// time.
-	Progress func(Kept)
-}
-
-// pollEvery is how often a service is asked how far it is.
-const pollEvery = 500 * time.Millisecond
-
 // OpenService returns a pinning service of a repository.
 func OpenService(s repo.PinningService, token string) (pinning.Service, error) {
 	if s.Replicas > 0 {
@@ -54,24 +37,34 @@ func OpenService(s repo.PinningService, token string) (pinning.Service, error) {
 // Pins asks all pinning services of r how they keep what its identities have published last. The
 // results stand in the order of the services, and for each in the order of the identities.
 func Pins(ctx context.Context, r *repo.Repo) ([]Kept, error) {
-	return eachPin(ctx, r, (*keeper).look)
-}
-
-// RenewPins is Pins, but has services keep what they do not keep at enough places, and lets go of
-// older nodes once the newest one is. The new pin comes before the old one goes, so it may be
-// stopped at any moment.
-func RenewPins(ctx context.Context, r *repo.Repo, opt PinOptions) ([]Kept, error) {
-	origins, noDaemon := r.Origins(ctx)
-	return eachPin(ctx, r, func(k *keeper, ctx context.Context) error {
-		if errors.Is(noDaemon, repo.ErrNoDaemon) {
-			return noDaemon
+	return eachPin(ctx, r, func(all []*keeper) {
+		for _, k := range all {
+			k.do(func() error { return k.look(ctx) })
 		}
-		return k.renew(ctx, origins, opt)
 	})
 }
 
-// eachPin does what do does with each service and each node, with several at a time.
-func eachPin(ctx context.Context, r *repo.Repo, do func(*keeper, context.Context) error) ([]Kept, error) {
+// RenewPins is Pins, but has services keep what they do not keep at enough places, waits for at most
+// the time wait until they do, and lets go of older nodes once the newest one is. The new pin comes
+// before the old one goes, so it may be stopped at any moment.
+func RenewPins(ctx context.Context, r *repo.Repo, wait time.Duration) ([]Kept, error) {
+	end := time.Now().Add(wait)
+	addresses := sync.OnceValues(func() ([]string, error) { return r.Origins(ctx) })
+	return eachPin(ctx, r, func(all []*keeper) {
+		origins, err := addresses() // without the daemon nobody could have the blocks
+		for _, k := range all {
+			k.do(func() error { return err })
+			k.do(func() error { return k.ask(ctx, origins) })
+		}
+		for _, k := range all {
+			k.do(func() error { return k.wait(ctx, end, origins) })
+			k.do(func() error { return k.letGo(ctx) })
+		}
+	})
+}
+
+// eachPin does what do does with the nodes at each service, with several services at a time.
+func eachPin(ctx context.Context, r *repo.Repo, do func([]*keeper)) ([]Kept, error) {
 	services, err := r.PinningServices(ctx)
 	if err != nil || len(services) == 0 {
 		return nil, err
@@ -80,22 +73,21 @@ func eachPin(ctx context.Context, r *repo.Repo, do func(*keeper, context.Context
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Kept, len(services)*len(nodes))
-	var group errgroup.Group
+	keepers := make([][]*keeper, len(services))
+	var group sync.WaitGroup
 	for i, s := range services {
-		group.Go(func() error {
-			service, err := openService(r, s)
-			for n, node := range nodes {
-				k := &keeper{Kept: Kept{Service: s, Node: node, Err: err}, repo: r, service: service}
-				if err == nil {
-					k.Err = do(k, ctx)
-				}
-				all[i*len(nodes)+n] = k.Kept
-			}
-			return nil
-		})
+		service, err := openService(r, s)
+		for _, node := range nodes {
+			keepers[i] = append(keepers[i], &keeper{Kept: Kept{Service: s, Node: node, Err: err}, repo: r, service: service})
+		}
+		group.Go(func() { do(keepers[i]) })
 	}
-	return all, errors.Join(group.Wait(), ctx.Err())
+	group.Wait()
+	var all []Kept
+	for _, k := range slices.Concat(keepers...) {
+		all = append(all, k.Kept)
+	}
+	return all, ctx.Err()
 }
 
 func openService(r *repo.Repo, s repo.PinningService) (pinning.Service, error) {
@@ -113,6 +105,13 @@ type keeper struct {
 	service pinning.Service
 }
 
+// do goes on with fn unless something has failed.
+func (k *keeper) do(fn func() error) {
+	if k.Err == nil {
+		k.Err = fn()
+	}
+}
+
 // pinName is what the pins of an identity's nodes are called, at whatever service.
 func (k *keeper) pinName() string { return "archivecache/" + k.Node.Author.String() + "/node" }
 
@@ -124,59 +123,71 @@ func (k *keeper) look(ctx context.Context) error {
 	}
 	k.Pin, k.Old = nil, nil
 	for i, p := range pins {
-		if p.Root.Equals(k.Node.Cid) {
-			k.Pin = &pins[i]
-		} else {
+		switch {
+		case !p.Root.Equals(k.Node.Cid):
 			k.Old = append(k.Old, p)
+		case k.Pin == nil || p.Pinned() > k.Pin.Pinned(): // a service may have two requests for one root
+			k.Pin = &pins[i]
 		}
 	}
 	return nil
 }
 
-func (k *keeper) renew(ctx context.Context, origins []string, opt PinOptions) error {
-	if err := k.look(ctx); err != nil {
+// ask has the service keep the node, if it does not at enough places.
+func (k *keeper) ask(ctx context.Context, origins []string) error {
+	if err := k.look(ctx); err != nil || k.Enough() {
 		return err
 	}
-	if !k.Enough() {
-		if err := k.service.Pin(ctx, k.Node.Cid, k.pinName(), origins); err != nil {
-			return err
-		}
-		if err := k.wait(ctx, opt); err != nil {
-			return err
-		}
-	}
-	if !k.Enough() {
-		return nil
-	}
-	return k.letGo(ctx)
+	return k.pin(ctx, origins)
 }
 
-// wait looks until the node is at enough places, it is clear that it will not be, or the time is over.
-func (k *keeper) wait(ctx context.Context, opt PinOptions) error {
-	end := time.Now().Add(opt.Wait)
-	for tick := time.NewTicker(pollEvery); ; {
-		if err := k.look(ctx); err != nil {
-			return err
-		}
-		if opt.Progress != nil {
-			opt.Progress(k.Kept)
-		}
-		if k.Enough() || k.failed() || !time.Now().Before(end) {
-			tick.Stop()
-			return nil
-		}
+func (k *keeper) pin(ctx context.Context, origins []string) error {
+	p, err := k.service.Pin(ctx, k.Node.Cid, k.pinName(), origins)
+	if err == nil {
+		k.Pin = &p
+	}
+	return err
+}
+
+const (
+	// pollEvery is how often a service is asked how far it is.
+	pollEvery = 500 * time.Millisecond
+	// againEvery is how often it is asked once more for what has failed.
+	againEvery = 5 * time.Second
+)
+
+// wait looks until the node is at enough places, or the time is over.
+func (k *keeper) wait(ctx context.Context, end time.Time, origins []string) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for again := time.Now().Add(againEvery); !k.Enough() && time.Now().Before(end); {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			tick.Stop()
 			return ctx.Err()
 		}
+		if k.Pin.Failed() > 0 && time.Now().After(again) {
+			again = time.Now().Add(againEvery)
+			if err := k.pin(ctx, origins); err != nil {
+				return err
+			}
+			continue
+		}
+		p, err := k.service.Look(ctx, *k.Pin)
+		if err != nil {
+			return err
+		}
+		k.Pin = &p
 	}
+	return nil
 }
 
-// letGo unpins older nodes, which the node continues. Another one, such as of a copy of the
-// repository that has published since, is not this one's to take away.
+// letGo unpins older nodes, which the node continues, if it is at enough places. Another one, such as
+// of a copy of the repository that has published since, is not this one's to take away.
 func (k *keeper) letGo(ctx context.Context) error {
+	if !k.Enough() {
+		return nil
+	}
 	var stay []pinning.Pin
 	for _, p := range k.Old {
 		replaced, err := k.Node.Replaced(ctx, k.repo.Store(), p.Root)

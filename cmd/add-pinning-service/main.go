@@ -13,18 +13,19 @@ import (
 	"archivecache/upkeep"
 )
 
-const help = `usage: add-pinning-service [-repo DIR] -cluster [-replicas N] [-token-file FILE] NAME ADDRESS
-       add-pinning-service [-repo DIR] [-token-file FILE] NAME URL
+const help = `usage: add-pinning-service [-repo DIR] [-token-file FILE] [-wait TIME] -cluster [-replicas N] NAME ADDRESS
+       add-pinning-service [-repo DIR] [-token-file FILE] [-wait TIME] NAME URL
 
 Add-pinning-service makes a service known under NAME, which from then on keeps
 the newest node of each of your identities with all that hangs from it: new-node
 tells it, and pins shows how it does. What is published already it is told at
-once. The service takes the blocks from the IPFS daemon that is the store of the
-repository; they have to reach each other.
+once; the exit status is 3 if it does not have everything in TIME. It takes the
+blocks from the IPFS daemon that is the store of the repository; they have to
+reach each other.
 
 With -cluster that is an IPFS Cluster, whose REST API is at ADDRESS, such as
-/ip4/127.0.0.1/tcp/9094; it keeps everything on N of its machines. Without, it is
-any service with the Pinning Service API, at a URL such as
+/ip4/127.0.0.1/tcp/9094; it keeps everything on N of its machines, or on as many
+as it has by then, which is not enough. Without, it is any service with the Pinning Service API, at a URL such as
 https://pinning.example.org/psa.
 
 What the service knows you by stands in FILE, or comes from standard input if
@@ -60,19 +61,19 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
+	if err := add(ctx, env, s, token); err != nil {
+		return err
+	}
+	return env.RenewPins(ctx, *wait)
+}
+
+// add makes the service known if it is there.
+func add(ctx context.Context, env *local.Env, s repo.PinningService, token string) error {
 	r, err := env.Repo()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if err := add(ctx, r, s, token); err != nil {
-		return err
-	}
-	return env.RenewPins(ctx, r, *wait)
-}
-
-// add makes the service known if it is there.
-func add(ctx context.Context, r *repo.Repo, s repo.PinningService, token string) error {
 	if err := r.CheckPinningService(ctx, s.Name); err != nil {
 		return err
 	}

@@ -6,8 +6,10 @@ import (
 
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
+	"archivecache/internal/passphrase"
 	"archivecache/repo"
 	"archivecache/tree"
+	"archivecache/tree/path"
 	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
@@ -52,8 +54,15 @@ func run(ctx context.Context, env *local.Env) error {
 	if err := checkAddresses(addresses); err != nil {
 		return err
 	}
-	return env.WithIdentity(ctx, args[1], func(r *repo.Repo, _ *tree.Tree, id cid.Cid) error {
-		secret, err := local.Secret(r, id, words())
+	if err := publish(ctx, env, p, args[1], addresses, words()); err != nil {
+		return err
+	}
+	return env.RenewPins(ctx, *wait)
+}
+
+func publish(ctx context.Context, env *local.Env, p path.Path, by string, addresses []string, words *passphrase.Source) error {
+	return env.WithIdentity(ctx, by, func(r *repo.Repo, _ *tree.Tree, id cid.Cid) error {
+		secret, err := local.Secret(r, id, words)
 		if err != nil {
 			return err
 		}
@@ -65,11 +74,10 @@ func run(ctx context.Context, env *local.Env) error {
 			done, err = tx.Publish(ctx, secret, p, addresses)
 			return err
 		})
-		if err != nil {
-			return err
+		if err == nil {
+			report(env, done)
 		}
-		report(env, done)
-		return env.RenewPins(ctx, r, *wait)
+		return err
 	})
 }
 

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
@@ -40,7 +41,7 @@ func run(ctx context.Context, env *local.Env) error {
 		return err
 	}
 	defer r.Close()
-	all, err := pins(ctx, env, r, *recover, upkeep.PinOptions{Wait: *wait})
+	all, err := pins(ctx, env, r, *recover, *wait)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func run(ctx context.Context, env *local.Env) error {
 	return local.PinStatus(all)
 }
 
-func pins(ctx context.Context, env *local.Env, r *repo.Repo, recover bool, opt upkeep.PinOptions) ([]upkeep.Kept, error) {
+func pins(ctx context.Context, env *local.Env, r *repo.Repo, recover bool, wait time.Duration) ([]upkeep.Kept, error) {
 	services, err := r.PinningServices(ctx)
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func pins(ctx context.Context, env *local.Env, r *repo.Repo, recover bool, opt u
 		env.Say("there is no pinning service; add-pinning-service makes one known")
 	}
 	if recover {
-		return upkeep.RenewPins(ctx, r, opt)
+		return upkeep.RenewPins(ctx, r, wait)
 	}
 	return upkeep.Pins(ctx, r)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"archivecache/identity"
 	"archivecache/internal/cli"
@@ -40,7 +39,8 @@ ends the identity for everybody.
 If the next key was kept elsewhere (new-identity -next), name its file with
 -next; it is not changed, and not needed any more then. The key after that is
 kept in the folder keys, or with -next-out in a new FILE and nowhere else. If the
-command was interrupted, type it once more as it was.
+command was interrupted, type it once more as it was. Pinning services are told
+as by new-node, and the exit status is 3 if they do not have everything in TIME.
 
 Example:
 
@@ -55,7 +55,6 @@ type options struct {
 	how           repo.Rotation
 	next, nextOut string
 	words         *passphrase.Source
-	wait          time.Duration // for pinning services
 }
 
 func run(ctx context.Context, env *local.Env) error {
@@ -70,7 +69,7 @@ func run(ctx context.Context, env *local.Env) error {
 	if err != nil {
 		return err
 	}
-	o.words, o.wait = words(), *wait
+	o.words = words()
 	p, err := local.Path(args[0])
 	if err != nil {
 		return err
@@ -78,9 +77,13 @@ func run(ctx context.Context, env *local.Env) error {
 	if err := repo.CheckNodePath(p); err != nil {
 		return err
 	}
-	return env.WithIdentity(ctx, args[1], func(r *repo.Repo, _ *tree.Tree, id cid.Cid) error {
+	err = env.WithIdentity(ctx, args[1], func(r *repo.Repo, _ *tree.Tree, id cid.Cid) error {
 		return rotate(ctx, env, r, id, p, o)
 	})
+	if err != nil {
+		return err
+	}
+	return env.RenewPins(ctx, *wait)
 }
 
 // rotate tries the rotation, keeps the keys so that they serve before and after, commits, and takes
@@ -128,7 +131,7 @@ func rotate(ctx context.Context, env *local.Env, r *repo.Repo, id cid.Cid, p pat
 		return fmt.Errorf("the identity has its new key, and the old one could not be deleted: %w", err)
 	}
 	report(env, done, published)
-	return env.RenewPins(ctx, r, o.wait)
+	return nil
 }
 
 // errTried ends a commit that is not to be made.

@@ -45,16 +45,17 @@ func Cluster(tb testing.TB, daemons ...*Kubo) []*Peer {
 		}
 	}
 	var peers []*Peer
+	var others []string // that a peer has to be told of, as nothing else leads to what is on loopback
 	for i, k := range daemons {
 		p := &Peer{tb: tb, dir: filepath.Join(tb.TempDir(), "cluster"), name: fmt.Sprintf("peer%d", i+1)}
 		p.configure(k)
 		if i == 0 {
 			p.start()
 		} else {
-			p.start("--bootstrap", peers[0].swarm)
+			p.start("--bootstrap", strings.Join(others, ","))
 		}
 		tb.Cleanup(p.Stop)
-		peers = append(peers, p)
+		peers, others = append(peers, p), append(others, p.swarm)
 	}
 	for _, p := range peers {
 		p.wait(len(peers))
@@ -189,7 +190,9 @@ func (p *Peer) wait(peers int) {
 		}
 		seen := map[string]bool{}
 		for _, m := range all {
-			seen[m.Peer] = m.Valid
+			if m.Valid {
+				seen[m.Peer] = true
+			}
 		}
 		if known = len(seen); err == nil && known == peers {
 			return

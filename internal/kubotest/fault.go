@@ -191,6 +191,16 @@ func changed(calls []string, change func([]byte) []byte) Fault {
 	}
 }
 
+// Before calls fn before each call goes to the daemon.
+func Before(fn func(), calls ...string) Fault {
+	return func(next http.Handler) http.Handler {
+		return on(next, calls, func(w http.ResponseWriter, r *http.Request) {
+			fn()
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
 // CutRequest cuts the connection after n bytes of the request's body. The daemon sees the call cut
 // there too.
 func CutRequest(n int64, calls ...string) Fault {

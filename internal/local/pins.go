@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"archivecache/internal/cli"
-	"archivecache/repo"
 	"archivecache/upkeep"
 )
 
@@ -17,9 +16,15 @@ func (env *Env) WaitFlag() *time.Duration {
 }
 
 // RenewPins has the pinning services keep what is published, says how they do, and returns an error
-// with a status of its own if that is not enough.
-func (env *Env) RenewPins(ctx context.Context, r *repo.Repo, wait time.Duration) error {
-	all, err := upkeep.RenewPins(ctx, r, upkeep.PinOptions{Wait: wait})
+// with a status of its own if that is not enough. It opens the repository itself: one that has
+// written keeps gc waiting as long as it is open.
+func (env *Env) RenewPins(ctx context.Context, wait time.Duration) error {
+	r, err := env.Repo()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	all, err := upkeep.RenewPins(ctx, r, wait)
 	if err != nil {
 		return err
 	}
@@ -36,7 +41,7 @@ func PinText(k upkeep.Kept) string {
 		text += fmt.Sprintf("; %v", explain(k.Err))
 	}
 	if len(k.Old) > 0 {
-		text += "; also " + cli.Plural(len(k.Old), "node") + " that it does not replace"
+		text += "; beside " + cli.Plural(len(k.Old), "other node") + " of it"
 	}
 	return text
 }

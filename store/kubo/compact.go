@@ -163,7 +163,7 @@ func (s *Store) Compact(ctx context.Context, opt CompactOptions) (Compacted, err
 }
 
 // pinManifest pins a manifest of blocks that other manifests keep. It comes as a batch without
-// blocks, since the collector cannot take a root between its import and its pin.
+// blocks, which goes up again if the collector takes it before it is pinned.
 func (d *Daemon) pinManifest(ctx context.Context, m manifest) error {
 	return d.importBatch(ctx, &batch{manifest: m.block(), name: d.batchName(m)})
 }

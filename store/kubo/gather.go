@@ -22,6 +22,8 @@ const (
 	gatherBatch  = 1 << 10
 	gatherBytes  = 128 << 20
 	maxGathering = 3
+	// leastStall is how long the daemon is given in any case: it speaks twice a second.
+	leastStall = 2 * time.Second
 )
 
 // arrived is the end of sending a batch that has been sent.
@@ -51,18 +53,30 @@ func (w *Writer) Gather(ctx context.Context, blocks []store.Sized, stall time.Du
 	if w.closed {
 		return fmt.Errorf("gather blocks: writer: %w", fs.ErrClosed)
 	}
-	g := &gathering{d: w.d, stall: stall, progress: progress}
+	g := &gathering{d: w.d, stall: max(stall, leastStall), progress: progress}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(maxGathering)
 	for _, part := range split(links, gatherBatch, gatherBytes) {
 		group.Go(func() error { return g.pin(inner, part) })
 	}
-	err := group.Wait()
-	w.sent = append(w.sent, g.done...) // also after an error, for Close to take away
-	if err != nil {
+	if err := group.Wait(); err != nil {
+		w.takeAway(context.WithoutCancel(ctx), g.done)
 		return fmt.Errorf("gather %d blocks: %w", len(links), err)
 	}
+	w.sent = append(w.sent, g.done...)
 	return nil
+}
+
+// takeAway unpins manifests that are not to count. Those that it cannot unpin now it keeps in mind,
+// for Commit and Close to try again.
+func (w *Writer) takeAway(ctx context.Context, manifests []*batch) {
+	ctx, cancel := context.WithTimeout(ctx, w.d.timeout)
+	defer cancel()
+	for _, b := range manifests {
+		if err := w.d.unpin(ctx, b.manifest.Cid); err != nil {
+			w.unwanted = append(w.unwanted, b)
+		}
+	}
 }
 
 // gathering is blocks that a daemon fetches, some manifests at a time.
@@ -89,12 +103,13 @@ func (g *gathering) pin(ctx context.Context, links []link) error {
 		}
 	}}
 	b := &batch{manifest: m.block(), name: how.name, done: arrived}
-	if err := g.d.putAndPin(ctx, b.manifest, how); err != nil {
+	err := g.d.putAndPin(ctx, b.manifest, how)
+	g.mu.Lock()
+	g.done = append(g.done, b) // also after an error, which may have come behind the pin
+	g.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	g.done = append(g.done, b)
-	g.mu.Unlock()
 	return g.d.checkSize(ctx, b.manifest, links)
 }
 

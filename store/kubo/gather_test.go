@@ -2,7 +2,9 @@ package kubo_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,25 +72,25 @@ func TestGatherGivenUp(t *testing.T) {
 	ann, ben := open(t, a.API, "ann"), open(t, b.API, "ben")
 	blocks := rawBlocks(910, 40, 300)
 	storetest.Put(t, ann.Store(), blocks...)
-	gather := func(list []store.Sized) error {
+	gather := func(list []store.Sized, stall time.Duration) error {
 		w := ben.Store().NewWriter()
 		defer w.Close()
-		return w.Gather(t.Context(), list, 500*time.Millisecond, nil)
+		return w.Gather(t.Context(), list, stall, nil)
 	}
-	if err := gather(sized(blocks)); err != nil {
+	if err := gather(sized(blocks), time.Minute); err != nil {
 		t.Error(err)
 	}
 	wantNoPins(t, b)
 	for _, size := range []uint64{0, 299, 301, store.MaxBlock, store.MaxBlock + 1} {
 		list := sized(blocks)
 		list[7].Size = size
-		if err := gather(list); err == nil || !strings.Contains(err.Error(), "not as long as it is said") {
+		if err := gather(list, time.Minute); err == nil || !strings.Contains(err.Error(), "not as long as it is said") {
 			t.Errorf("a block of 300 bytes that is said to have %d: %v", size, err)
 		}
 		wantNoPins(t, b)
 	}
 	nowhere := append(sized(blocks), sized(rawBlocks(911, 1, 300))...)
-	if err := gather(nowhere); !errors.Is(err, kubo.ErrUnreachable) {
+	if err := gather(nowhere, time.Millisecond); !errors.Is(err, kubo.ErrUnreachable) {
 		t.Errorf("a block that nobody has: %v", err)
 	}
 	wantNoPins(t, b)
@@ -109,21 +111,34 @@ func TestGatherFaults(t *testing.T) {
 		fault kubotest.Fault
 		says  string
 	}{
-		"pin says no":     {kubotest.Error500("no", "pin/add"), "no"},
+		"pin says no":     {kubotest.Error500("no paper", "pin/add"), "no paper"},
 		"pin says little": {kubotest.Answer("application/json", "{}\n", "pin/add"), "does not say that it has pinned"},
-		"pin hangs":       {kubotest.HangAfterHeaders("pin/add"), "no answer"},
-		"stat says no":    {kubotest.Error500("no", "dag/stat"), "no"},
+		"pin hangs":       {kubotest.HangAfterHeaders("pin/add"), "no answer for 2s"},
+		"stat says no":    {kubotest.Error500("no paper", "dag/stat"), "no paper"},
 		"stat lies":       {kubotest.Answer("application/json", `{"TotalSize":1,"UniqueBlocks":21}`, "dag/stat"), "not as long"},
 		"stat cut":        {kubotest.CutAnswer(5, "dag/stat"), "cut"},
 		"put lies":        {kubotest.Answer("application/json", `{"Key":"bafkqaaa"}`, "block/put"), "became"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := open(t, kubotest.Faulty(t, k, c.fault), "ann")
+			var bad atomic.Bool
+			d := open(t, kubotest.Faulty(t, k, while(&bad, c.fault)), "ann")
 			w := d.Store().NewWriter()
-			if err := w.Gather(soon(t), sized(blocks), 300*time.Millisecond, nil); err == nil || !strings.Contains(err.Error(), c.says) {
+			bad.Store(true)
+			if err := w.Gather(soon(t), sized(blocks), stallOf(name), nil); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v, and it should say %q", err, c.says)
 			}
+			bad.Store(false)
+			// What was put beside it is committed, and nothing else.
+			beside := rawBlocks(921, 1, 100)[0]
+			if err := errors.Join(w.Put(t.Context(), beside), w.Commit(t.Context())); err != nil {
+				t.Fatal(err)
+			}
 			w.Close()
+			kept := 0
+			if err := open(t, k.API, "ann").Store().Each(t.Context(), func(store.Digest, int64) error { kept++; return nil }); err != nil || kept != 1 {
+				t.Errorf("%d blocks are kept: %v", kept, err)
+			}
+			k.Run(append([]string{"pin", "rm"}, strings.Fields(k.Run("pin", "ls", "--type=recursive", "-q", "--name=archivecache/ann/"))...)...)
 			for _, pin := range pins(k) {
 				if strings.HasPrefix(pin, "archivecache/ann/") {
 					t.Errorf("%s stays", pin)
@@ -131,4 +146,48 @@ func TestGatherFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCollectorBetween runs the collector after a batch was imported and before it is pinned, each time
+// that nothing keeps it off: the batch goes up once more, pinned at once.
+func TestCollectorBetween(t *testing.T) {
+	for name, options := range map[string][]kubotest.Option{"online": nil, "offline": {kubotest.Offline}} {
+		t.Run(name, func(t *testing.T) {
+			k := kubotest.Daemon(t, options...)
+			var imports, pins atomic.Int32
+			api := kubotest.Faulty(t, k,
+				kubotest.Before(func() { imports.Add(1) }, "dag/import"),
+				kubotest.Before(func() { pins.Add(1); k.Run("repo", "gc", "--quiet") }, "pin/add"))
+			s := open(t, api, "ann").Store()
+			blocks := rawBlocks(930, 100, 300)
+			storetest.Put(t, s, blocks...)
+			if imports.Load() != 2 || pins.Load() != 2 {
+				t.Errorf("%d imports and %d pins", imports.Load(), pins.Load())
+			}
+			k.Run("repo", "gc", "--quiet")
+			storetest.Want(t, s, blocks...)
+		})
+	}
+}
+
+// while makes a fault of something that ends.
+func while(bad *atomic.Bool, fault kubotest.Fault) kubotest.Fault {
+	return func(next http.Handler) http.Handler {
+		faulty := fault(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if bad.Load() {
+				faulty.ServeHTTP(w, r)
+			} else {
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+// stallOf gives a call time if it is not the one that hangs.
+func stallOf(name string) time.Duration {
+	if name == "pin hangs" {
+		return time.Millisecond
+	}
+	return time.Minute
 }

@@ -53,6 +53,8 @@ type Writer struct {
 	closed bool
 	next   *batch
 	sent   []*batch // on their way, failed, or pinned since the last commit
+
+	unwanted []*batch // pinned, and not to count
 }
 
 var _ store.Writer = (*Writer)(nil)
@@ -170,6 +172,9 @@ func (w *Writer) Commit(ctx context.Context) error {
 	}
 	clear(w.sent)
 	w.sent = w.sent[:0]
+	unwanted := w.unwanted
+	w.unwanted = nil
+	w.takeAway(ctx, unwanted)
 	return nil
 }
 
@@ -224,12 +229,12 @@ func (w *Writer) Close() error {
 	w.cancel()
 	ctx, cancel := context.WithTimeout(context.Background(), w.d.timeout)
 	defer cancel()
-	for _, b := range w.sent {
+	for _, b := range append(w.sent, w.unwanted...) {
 		<-b.done
 		if err := w.d.unpin(ctx, b.manifest.Cid); errors.Is(err, ErrUnreachable) {
 			break
 		}
 	}
-	w.next, w.sent = nil, nil
+	w.next, w.sent, w.unwanted = nil, nil, nil
 	return nil
 }

@@ -60,9 +60,25 @@ func (c *Cluster) Check(ctx context.Context) error {
 }
 
 // Pin implements [Service].
-func (c *Cluster) Pin(ctx context.Context, root cid.Cid, name string, origins []string) error {
+func (c *Cluster) Pin(ctx context.Context, root cid.Cid, name string, origins []string) (Pin, error) {
+	err := c.allocate(ctx, root, name, origins, c.replicas)
+	var refused *refusal
+	if errors.As(err, &refused) && strings.Contains(refused.text, "not enough peers") {
+		err = c.allocate(ctx, root, name, origins, 1) // one is better than none
+	}
+	if err == nil {
+		err = c.recover(ctx, root)
+	}
+	if err != nil {
+		return Pin{}, err
+	}
+	return c.Look(ctx, Pin{Root: root})
+}
+
+// allocate has the cluster choose machines for root, at least so many.
+func (c *Cluster) allocate(ctx context.Context, root cid.Cid, name string, origins []string, least int) error {
 	query := url.Values{"name": {name}, "mode": {"recursive"}}
-	query.Set("replication-min", strconv.Itoa(c.replicas))
+	query.Set("replication-min", strconv.Itoa(least))
 	query.Set("replication-max", strconv.Itoa(c.replicas))
 	if len(origins) > 0 {
 		query.Set("origins", strings.Join(origins, ","))
@@ -74,7 +90,13 @@ func (c *Cluster) Pin(ctx context.Context, root cid.Cid, name string, origins []
 	if got, err := cid.Decode(pinned.Cid); err != nil || !got.Equals(root) {
 		return c.wrap("POST /pins", fmt.Errorf("%w: asked for %s, it speaks of %.100q", ErrNotCluster, root, pinned.Cid))
 	}
-	return c.recover(ctx, root)
+	return nil
+}
+
+// Look implements [Service].
+func (c *Cluster) Look(ctx context.Context, p Pin) (Pin, error) {
+	places, err := c.places(ctx, p.Root)
+	return Pin{Root: p.Root, Places: places, id: p.Root.String()}, err
 }
 
 // recover has the machines try again on which pinning has failed.
@@ -91,8 +113,24 @@ type clusterPin struct {
 
 // Pins implements [Service].
 func (c *Cluster) Pins(ctx context.Context, name string) ([]Pin, error) {
-	var roots []cid.Cid
-	err := c.do(ctx, http.MethodGet, "/allocations", url.Values{"filter": {"pin"}}, func(r io.Reader) error {
+	roots, err := c.roots(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var pins []Pin
+	for _, root := range roots {
+		p, err := c.Look(ctx, Pin{Root: root})
+		if err != nil {
+			return nil, err
+		}
+		pins = append(pins, p)
+	}
+	return pins, nil
+}
+
+// roots returns what the cluster has resolved to keep under a name, each once.
+func (c *Cluster) roots(ctx context.Context, name string) (roots []cid.Cid, err error) {
+	err = c.do(ctx, http.MethodGet, "/allocations", url.Values{"filter": {"pin"}}, func(r io.Reader) error {
 		for lines := json.NewDecoder(r); ; {
 			var p clusterPin
 			if err := lines.Decode(&p); errors.Is(err, io.EOF) {
@@ -107,21 +145,15 @@ func (c *Cluster) Pins(ctx context.Context, name string) ([]Pin, error) {
 			if err != nil {
 				return fmt.Errorf("pin of %.100q: %w", p.Cid, err)
 			}
-			roots = append(roots, root)
+			if !slices.Contains(roots, root) {
+				roots = append(roots, root)
+			}
+			if len(roots) > maxPins {
+				return fmt.Errorf("it has more than %d pins named %q", maxPins, name)
+			}
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	var pins []Pin
-	for _, root := range roots {
-		places, err := c.places(ctx, root)
-		if err != nil {
-			return nil, err
-		}
-		pins = append(pins, Pin{Root: root, Places: places, id: root.String()})
-	}
-	return pins, nil
+	return roots, err
 }
 
 // clusterStatus is how far the machines of the cluster are with a pin.

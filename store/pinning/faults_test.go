@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,8 +25,12 @@ var someRoot = store.Sum(cid.Raw, []byte("root"))
 func calls(s pinning.Service) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"check": s.Check,
-		"pin":   func(ctx context.Context) error { return s.Pin(ctx, someRoot, "name", []string{"/ip4/127.0.0.1/tcp/1"}) },
-		"pins":  func(ctx context.Context) error { _, err := s.Pins(ctx, "name"); return err },
+		"pin": func(ctx context.Context) error {
+			_, err := s.Pin(ctx, someRoot, "name", []string{"/ip4/127.0.0.1/tcp/1"})
+			return err
+		},
+		"look": func(ctx context.Context) error { _, err := s.Look(ctx, pinning.Pin{Root: someRoot}); return err },
+		"pins": func(ctx context.Context) error { _, err := s.Pins(ctx, "name"); return err },
 	}
 }
 
@@ -164,6 +169,66 @@ func TestOtherPins(t *testing.T) {
 		defer server.Close()
 		if pins, err := services(t, server.URL, pinning.Options{})["remote"].Pins(t.Context(), "name"); !errors.Is(err, pinning.ErrNotService) {
 			t.Errorf("%s: %v, %v", body, pins, err)
+		}
+	}
+}
+
+// TestMany has a cluster list more than anybody has pinned.
+func TestMany(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if asked++; r.URL.Path != "/allocations" {
+			fmt.Fprintf(w, `{"cid":%q}`, someRoot)
+			return
+		}
+		for i := range 5000 {
+			root := someRoot // many times the same is one
+			if strings.Contains(r.Host, "localhost") {
+				root = store.Sum(cid.Raw, fmt.Append(nil, i))
+			}
+			fmt.Fprintf(w, `{"cid":%q,"name":"name"}`, root)
+		}
+	}))
+	defer server.Close()
+	pins, err := services(t, server.URL, pinning.Options{})["cluster"].Pins(t.Context(), "name")
+	if err != nil || len(pins) != 1 || asked != 2 {
+		t.Errorf("%d pins after %d calls, %v", len(pins), asked, err)
+	}
+	asked = 0
+	pins, err = services(t, strings.Replace(server.URL, "127.0.0.1", "localhost", 1), pinning.Options{})["cluster"].Pins(t.Context(), "name")
+	if err == nil || asked != 1 || !strings.Contains(err.Error(), "more than 1000 pins") {
+		t.Errorf("%d pins after %d calls, %v", len(pins), asked, err)
+	}
+}
+
+// TestTwice has a pinning service list two requests for one root: what has failed is taken away.
+func TestTwice(t *testing.T) {
+	var did []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			did = append(did, r.Method+" "+r.URL.Path)
+		}
+		status := func(id, status string) string {
+			return fmt.Sprintf(`{"requestid":%q,"status":%q,"pin":{"cid":%q,"name":"name"}}`, id, status, someRoot)
+		}
+		answer(200, fmt.Sprintf(`{"count":2,"results":[%s,%s]}`, status("1", "pinned"), status("2", "failed")))(w, r)
+	}))
+	defer server.Close()
+	p, err := services(t, server.URL, pinning.Options{})["remote"].Pin(t.Context(), someRoot, "name", nil)
+	if err != nil || p.Pinned() != 1 || len(did) != 1 || did[0] != "DELETE /pins/2" {
+		t.Errorf("%+v, %v: %q", p, err, did)
+	}
+}
+
+// TestCertificate calls a server with a certificate that nobody knows.
+func TestCertificate(t *testing.T) {
+	server := httptest.NewTLSServer(answer(200, ""))
+	defer server.Close()
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for kind, s := range services(t, server.URL, pinning.Options{}) {
+		if err := s.Check(t.Context()); !errors.Is(err, pinning.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("%s: %v", kind, err)
 		}
 	}
 }

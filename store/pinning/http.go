@@ -2,6 +2,7 @@ package pinning
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -149,6 +150,7 @@ func explain(address, call string, err, other error) error {
 	}
 	var refused *refusal
 	var network net.Error
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &refused):
 		switch refused.status {
@@ -158,7 +160,7 @@ func explain(address, call string, err, other error) error {
 			err = fmt.Errorf("%w: %w", other, err)
 		}
 	case errors.Is(err, context.Canceled):
-	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &network), errors.As(err, &certificate), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 	default:
 		err = fmt.Errorf("%w: %w", other, err)

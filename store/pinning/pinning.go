@@ -32,6 +32,9 @@ var (
 	ErrClear       = errors.New("a token does not go there in the clear") // http to another machine
 )
 
+// maxPins is how many pins of one name are looked at.
+const maxPins = 1000
+
 // A Service keeps DAGs. It is safe for use by several goroutines.
 type Service interface {
 	// Check returns an error unless the service is there and is what it is taken for.
@@ -39,9 +42,12 @@ type Service interface {
 	// Pin asks the service to keep root, with all that hangs from it, under a name. Origins are
 	// multiaddrs of who has the blocks. It returns when the service has taken note of that. Pin
 	// twice is Pin once, and asks again for what failed.
-	Pin(ctx context.Context, root cid.Cid, name string, origins []string) error
-	// Pins returns what the service keeps, or is about to, under a name.
+	Pin(ctx context.Context, root cid.Cid, name string, origins []string) (Pin, error)
+	// Pins returns what the service keeps, or is about to, under a name: at most 1,000, and more
+	// are an error.
 	Pins(ctx context.Context, name string) ([]Pin, error)
+	// Look returns how far a pin is by now.
+	Look(ctx context.Context, p Pin) (Pin, error)
 	// Unpin ends a pin. One that is not there is no error.
 	Unpin(ctx context.Context, p Pin) error
 }

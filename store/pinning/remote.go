@@ -13,10 +13,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-const (
-	maxPins    = 1000 // of one name that a service lists
-	maxOrigins = 20   // that the specification allows
-)
+// maxOrigins is how many origins the specification allows.
+const maxOrigins = 20
 
 // A Remote is a service with the Pinning Service API. The generated layer of boxo's client does the
 // calls; what stands above it there lets nobody bound what is read, and lists without an end.
@@ -54,31 +52,50 @@ func (r *Remote) Check(ctx context.Context) error {
 }
 
 // Pin implements [Service].
-func (r *Remote) Pin(ctx context.Context, root cid.Cid, name string, origins []string) error {
+func (r *Remote) Pin(ctx context.Context, root cid.Cid, name string, origins []string) (Pin, error) {
 	pins, err := r.Pins(ctx, name)
 	if err != nil {
-		return err
+		return Pin{}, err
 	}
-	for _, p := range pins {
+	var known *Pin
+	for i, p := range pins {
 		switch {
 		case !p.Root.Equals(root):
 		case p.Failed() == 0:
-			return nil
+			known = &pins[i]
 		default:
 			if err := r.Unpin(ctx, p); err != nil {
-				return err
+				return Pin{}, err
 			}
 		}
+	}
+	if known != nil {
+		return *known, nil
 	}
 	wanted := openapi.Pin{Cid: root.String(), Name: &name}
 	if origins = origins[:min(len(origins), maxOrigins)]; len(origins) > 0 {
 		wanted.Origins = &origins
 	}
 	status, _, err := r.api.PinsPost(ctx).Pin(wanted).Execute()
+	return r.read("POST /pins", root, status, err)
+}
+
+// Look implements [Service].
+func (r *Remote) Look(ctx context.Context, p Pin) (Pin, error) {
+	status, _, err := r.api.PinsRequestidGet(ctx, p.id).Execute()
+	return r.read("GET /pins/"+p.id, p.Root, status, err)
+}
+
+// read reads what the service says of a pin of root.
+func (r *Remote) read(call string, root cid.Cid, status openapi.PinStatus, err error) (Pin, error) {
+	var p Pin
 	if err == nil {
-		_, err = readPin(status)
+		p, err = readPin(status)
 	}
-	return r.explain("POST /pins", err)
+	if err == nil && !p.Root.Equals(root) {
+		err = fmt.Errorf("asked for %s, it speaks of %s", root, p.Root)
+	}
+	return p, r.explain(call, err)
 }
 
 // Pins implements [Service].
