@@ -152,11 +152,17 @@ func TestForgetKeepsUndos(t *testing.T) {
 	}
 }
 
-// TestOlderTables opens a repository of a program that did not know all tables.
+// TestOlderTables opens repositories of programs that did not know all tables.
 func TestOlderTables(t *testing.T) {
+	for _, lacks := range []string{"DROP TABLE pinning", "DROP TABLE pinning; DROP TABLE undone; DROP TABLE imported"} {
+		openOlder(t, lacks)
+	}
+}
+
+func openOlder(t *testing.T, lacks string) {
 	r := newRepo(t)
 	setValue(t, r, "1")
-	err := r.db.Write(t.Context(), true, func(c *sqlite3.Conn) error { return c.Exec("DROP TABLE undone; DROP TABLE imported") })
+	err := r.db.Write(t.Context(), true, func(c *sqlite3.Conn) error { return c.Exec(lacks) })
 	if err := errors.Join(err, r.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +172,9 @@ func TestOlderTables(t *testing.T) {
 	}
 	if n, err := again.ForgetAllBut(t.Context(), 1); err != nil || n != 1 {
 		t.Errorf("forgot %d versions: %v", n, err)
+	}
+	if services, err := again.PinningServices(t.Context()); err != nil || len(services) != 0 {
+		t.Errorf("pinning services %v: %v", services, err)
 	}
 }
 
