@@ -13,6 +13,7 @@ import (
 
 	"archivecache/internal/sqlite"
 	"archivecache/store"
+	"archivecache/store/kubo"
 	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
@@ -22,7 +23,7 @@ import (
 // A PinningService is told to keep what is published, so that it is on more machines than the one
 // with the daemon of the repository.
 type PinningService struct {
-	Name    string // letters, digits and "._-", as its user calls it
+	Name    string // what its user calls it; see [kubo.ValidName]
 	Address string
 	// Replicas is on how many of its machines an IPFS Cluster is to keep it; 0 is a service with
 	// the Pinning Service API, which does not say.
@@ -37,16 +38,11 @@ var (
 	ErrNoDaemon       = errors.New("the blocks are in the folder of the repository, where no service can fetch them")
 )
 
-const (
-	maxServiceName = 64
-	maxToken       = 16 << 10
-)
+// maxToken is how long a token may be, in bytes.
+const maxToken = 16 << 10
 
 func checkServiceName(name string) error {
-	wrong := strings.ContainsFunc(name, func(r rune) bool {
-		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-", r)
-	})
-	if name == "" || len(name) > maxServiceName || wrong || strings.HasPrefix(name, ".") {
+	if !kubo.ValidName(name) {
 		return fmt.Errorf("%w: %.100q", ErrServiceName, name)
 	}
 	return nil

@@ -116,7 +116,7 @@ func decodeManifest(data []byte) (m manifest, err error) {
 
 func (m *manifest) readText(text string) error {
 	lines := strings.Split(text, "\n")
-	if len(lines) != 5 || lines[0] != manifestLine || lines[4] != "" || !validName(lines[1]) || len(lines[3]) != 32 {
+	if len(lines) != 5 || lines[0] != manifestLine || lines[4] != "" || !ValidName(lines[1]) || len(lines[3]) != 32 {
 		return fmt.Errorf("%w: it says %.80q", errNotManifest, text)
 	}
 	seconds, err := strconv.ParseInt(lines[2], 10, 64)
