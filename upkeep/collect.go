@@ -1,5 +1,5 @@
-// Package upkeep frees what a repository does not need any more, and checks that what it needs is
-// there.
+// Package upkeep frees what a repository does not need any more, checks that what it needs is there,
+// and has others keep what it has published.
 //
 // # Garbage
 //
@@ -7,6 +7,12 @@
 // below blocks that are malformed; what is missing, such as content of others that was not
 // downloaded, may be. All else is garbage. The live blocks are found while others work; then,
 // while nobody writes, what has changed since is looked at, and the rest is dropped.
+//
+// # Pinning services
+//
+// Each is to keep the newest node of each of one's own identities, under a name that follows from the
+// identity. What it keeps it says itself, so nothing is remembered here: what it lacks it is asked
+// for, and what the newest node replaces is let go once that is at enough places.
 package upkeep
 
 import (

@@ -9,8 +9,10 @@
 // # Manifests
 //
 // The daemon's garbage collector takes whatever hangs from no pin. So a [Writer] sends its blocks in
-// batches, each as one CAR with a manifest as its root, and the call that imports it pins the root:
-// the collector does not run in between. A manifest is a dag-pb node:
+// batches, each as one CAR with a manifest as its root, and pins that, which reads all of it. If the
+// collector was faster, it sends the batch once more by a call that pins what it imports while the
+// collector waits. Blocks that the daemon is to fetch by itself are put on manifests without being
+// sent ([Writer.Gather]). A manifest is a dag-pb node:
 //
 //	Links  one for each block of the batch: the raw alias, an empty name, and as Tsize the size of
 //	       the block in bytes; in ascending order of the digests, none twice
