@@ -152,7 +152,7 @@ func (k *keeper) pin(ctx context.Context, origins []string) error {
 const (
 	// pollEvery is how often a service is asked how far it is.
 	pollEvery = 500 * time.Millisecond
-	// againEvery is how often it is asked once more for what has failed.
+	// againEvery is how often it is asked once more for what has failed, or for more places.
 	againEvery = 5 * time.Second
 )
 
@@ -166,7 +166,8 @@ func (k *keeper) wait(ctx context.Context, end time.Time, origins []string) erro
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if k.Pin.Failed() > 0 && time.Now().After(again) {
+		lacks := k.Pin.Failed() > 0 || len(k.Pin.Places) < k.Want()
+		if lacks && time.Now().After(again) {
 			again = time.Now().Add(againEvery)
 			if err := k.pin(ctx, origins); err != nil {
 				return err

@@ -76,7 +76,7 @@ func (p *Peer) configure(k *Kubo) {
 		"api/restapi/http_listen_multiaddress": anyPort, "api/pinsvcapi/http_listen_multiaddress": anyPort,
 		"api/ipfsproxy/listen_multiaddress": anyPort, "api/ipfsproxy/node_multiaddress": k.API,
 		"ipfs_connector/ipfshttp/node_multiaddress": k.API, "ipfs_connector/ipfshttp/pin_timeout": "10s",
-		"informer/disk/metric_ttl": "2s", "informer/pinqueue/metric_ttl": "2s", "informer/tags/metric_ttl": "2s",
+		"informer/disk/metric_ttl": "8s", "informer/pinqueue/metric_ttl": "8s", "informer/tags/metric_ttl": "8s",
 		"monitor/pubsubmon/check_interval": "1s",
 	}
 	file := filepath.Join(p.dir, "service.json")
@@ -179,7 +179,7 @@ func (p *Peer) watch(out io.Reader, ready chan<- bool) {
 func (p *Peer) wait(peers int) {
 	p.tb.Helper()
 	var known int
-	for range 120 {
+	for range 240 {
 		metrics, err := p.get("/monitor/metrics/freespace")
 		var all []struct {
 			Valid bool

@@ -40,7 +40,7 @@ func addFile(t *testing.T, k *kubotest.Kubo, text string) cid.Cid {
 func await(t *testing.T, s pinning.Service, name string, done func([]pinning.Pin) bool) []pinning.Pin {
 	t.Helper()
 	var pins []pinning.Pin
-	for range 120 {
+	for range 240 {
 		var err error
 		if pins, err = s.Pins(t.Context(), name); err != nil {
 			t.Fatal(err)
