@@ -11,12 +11,30 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
 // A Fault is one way to misbehave: it answers a call to the API itself, or has next, a real
 // daemon, answer it.
 type Fault func(next http.Handler) http.Handler
+
+// A Switch is a fault that comes and goes. The zero Switch is none.
+type Switch struct{ now atomic.Pointer[Fault] }
+
+// Set has the daemon misbehave in that way from now on; nil ends it.
+func (s *Switch) Set(f Fault) { s.now.Store(&f) }
+
+// Fault is what is set by then.
+func (s *Switch) Fault(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := s.now.Load(); f != nil && *f != nil {
+			(*f)(next).ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // Faulty serves the API of a real daemon with faults in front of it, the first one outermost, and
 // returns its multiaddr.

@@ -2,7 +2,6 @@ package kubo_test
 
 import (
 	"errors"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -120,14 +119,14 @@ func TestGatherFaults(t *testing.T) {
 		"put lies":        {kubotest.Answer("application/json", `{"Key":"bafkqaaa"}`, "block/put"), "became"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var bad atomic.Bool
-			d := open(t, kubotest.Faulty(t, k, while(&bad, c.fault)), "ann")
+			var now kubotest.Switch
+			d := open(t, kubotest.Faulty(t, k, now.Fault), "ann")
 			w := d.Store().NewWriter()
-			bad.Store(true)
+			now.Set(c.fault)
 			if err := w.Gather(soon(t), sized(blocks), stallOf(name), nil); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v, and it should say %q", err, c.says)
 			}
-			bad.Store(false)
+			now.Set(nil)
 			// What was put beside it is committed, and nothing else.
 			beside := rawBlocks(921, 1, 100)[0]
 			if err := errors.Join(w.Put(t.Context(), beside), w.Commit(t.Context())); err != nil {
@@ -166,20 +165,6 @@ func TestCollectorBetween(t *testing.T) {
 			}
 			k.Run("repo", "gc", "--quiet")
 			storetest.Want(t, s, blocks...)
-		})
-	}
-}
-
-// while makes a fault of something that ends.
-func while(bad *atomic.Bool, fault kubotest.Fault) kubotest.Fault {
-	return func(next http.Handler) http.Handler {
-		faulty := fault(next)
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if bad.Load() {
-				faulty.ServeHTTP(w, r)
-			} else {
-				next.ServeHTTP(w, r)
-			}
 		})
 	}
 }
