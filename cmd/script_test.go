@@ -131,6 +131,7 @@ var words = map[string]func(*testscript.TestScript, bool, []string){
 	"bomb":     bomb,
 	"forge":    forge,
 	"grow":     grow,
+	"random":   random,
 }
 
 // sh runs a pipeline of the shell, given as one argument. With ! it has to fail.
