@@ -66,13 +66,17 @@ func (c *Cluster) Pin(ctx context.Context, root cid.Cid, name string, origins []
 	if errors.As(err, &refused) && strings.Contains(refused.text, "not enough peers") {
 		err = c.allocate(ctx, root, name, origins, 1) // one is better than none
 	}
-	if err == nil {
-		err = c.recover(ctx, root)
-	}
 	if err != nil {
 		return Pin{}, err
 	}
-	return c.Look(ctx, Pin{Root: root})
+	p, err := c.Look(ctx, Pin{Root: root})
+	if err != nil || p.Failed() == 0 {
+		return p, err
+	}
+	if err := c.recover(ctx, root); err != nil {
+		return Pin{}, err
+	}
+	return c.Look(ctx, p)
 }
 
 // allocate has the cluster choose machines for root, at least so many.

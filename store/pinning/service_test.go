@@ -40,17 +40,14 @@ func addFile(t *testing.T, k *kubotest.Kubo, text string) cid.Cid {
 func await(t *testing.T, s pinning.Service, name string, done func([]pinning.Pin) bool) []pinning.Pin {
 	t.Helper()
 	var pins []pinning.Pin
-	for range 240 {
-		var err error
-		if pins, err = s.Pins(t.Context(), name); err != nil {
-			t.Fatal(err)
-		}
-		if done(pins) {
+	var err error
+	for range 240 { // a cluster that loses a machine may fail to answer now and then
+		if pins, err = s.Pins(t.Context(), name); err == nil && done(pins) {
 			return pins
 		}
 		time.Sleep(250 * time.Millisecond)
 	}
-	t.Fatalf("%s: %+v", name, pins)
+	t.Fatalf("%s: %+v, %v", name, pins, err)
 	return nil
 }
 
@@ -142,10 +139,10 @@ func TestServices(t *testing.T) {
 		which := map[string]int{"peer2": 1, "peer3": 2}[pins[0].Places[gone].Name]
 		peers[which].Stop()
 		daemons[which].Stop()
-		await(t, s, name, func(pins []pinning.Pin) bool { return pins[0].Pinned() == 1 && pins[0].Failed() == 1 })
+		await(t, s, name, func(pins []pinning.Pin) bool { return len(pins) == 1 && pins[0].Pinned() == 1 && pins[0].Failed() == 1 })
 		// Asked again, another one takes its place, when the cluster has understood.
 		await(t, s, name, func(pins []pinning.Pin) bool {
-			if pins[0].Pinned() == 2 {
+			if len(pins) == 1 && pins[0].Pinned() == 2 {
 				return true
 			}
 			if _, err := s.Pin(t.Context(), root, name, nil); err != nil {
