@@ -179,16 +179,7 @@ func (b *bench) fetchByDaemon(ctx context.Context, make func() (string, error), 
 	}
 	p := people{bench: b, dir: dir}
 	a := p.path("a")
-	if err := b.newRepo(ctx, a, friend.place()...); err != nil {
-		return err
-	}
-	if err := runCommand(b.ours(ctx, "add", "-repo", a, source, placeOf(source))); err != nil {
-		return err
-	}
-	if err := runCommand(b.ours(ctx, "new-node", "-repo", a, "node", "identities/me")); err != nil {
-		return err
-	}
-	content, err := b.cidOf(ctx, a, "root/data")
+	content, err := b.publishFrom(ctx, friend, a, source)
 	if err != nil {
 		return err
 	}
@@ -223,6 +214,21 @@ func (b *bench) fetchByDaemon(ctx context.Context, make func() (string, error), 
 		}},
 	}})
 	return err
+}
+
+// publishFrom makes a repository with its blocks in a daemon that publishes source, and returns the CID
+// of the folder with it.
+func (b *bench) publishFrom(ctx context.Context, d *daemon, repo, source string) (string, error) {
+	if err := b.newRepo(ctx, repo, d.place()...); err != nil {
+		return "", err
+	}
+	if err := runCommand(b.ours(ctx, "add", "-repo", repo, source, placeOf(source))); err != nil {
+		return "", err
+	}
+	if err := runCommand(b.ours(ctx, "new-node", "-repo", repo, "node", "identities/me")); err != nil {
+		return "", err
+	}
+	return b.cidOf(ctx, repo, "root/data")
 }
 
 // maxMergeWithDaemon is how long a merge of a few changes should take where the files are in a daemon.

@@ -67,108 +67,122 @@ func keptBy(daemons []*kubotest.Kubo, root cid.Cid) (n int) {
 	return n
 }
 
-// TestServices goes through the life of a pin at a real cluster, by both of its APIs.
+// TestServices asks a real cluster, by both of its APIs.
 func TestServices(t *testing.T) {
 	daemons, peers := threeDaemons(t)
-	open := map[string]func() (pinning.Service, error){
-		"cluster": func() (pinning.Service, error) { return pinning.OpenCluster(peers[0].API, 2, pinning.Options{}) },
-		"remote":  func() (pinning.Service, error) { return pinning.OpenRemote(peers[0].Service, pinning.Options{}) },
+	cluster, err := pinning.OpenCluster(peers[0].API, 2, pinning.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	want := map[string]int{"cluster": 2, "remote": 1}
-	copies := map[string]int{"cluster": 2, "remote": 3} // the cluster's own default is everywhere
-	for kind := range open {
-		t.Run(kind, func(t *testing.T) {
-			s, err := open[kind]()
-			if err == nil {
-				err = s.Check(t.Context())
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			name := "archivecache/" + kind + "/node"
-			root := addFile(t, daemons[0], kind)
-			for range 2 { // twice is once
-				if _, err := s.Pin(t.Context(), root, name, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			pins := await(t, s, name, pinnedAt(want[kind]))
-			if p, err := s.Look(t.Context(), pins[0]); err != nil || p.Pinned() != want[kind] || !p.Root.Equals(root) {
-				t.Errorf("look: %+v, %v", p, err)
-			}
-			if !pins[0].Root.Equals(root) {
-				t.Errorf("pinned is %s, not %s", pins[0].Root, root)
-			}
-			if n := keptBy(daemons, root); n < min(2, copies[kind]) {
-				t.Errorf("%d daemons have pinned it", n)
-			}
-			if other, err := s.Pins(t.Context(), name+"s"); err != nil || len(other) > 0 {
-				t.Errorf("under another name: %v, %v", other, err)
-			}
-			for range 2 {
-				if err := s.Unpin(t.Context(), pins[0]); err != nil {
-					t.Error(err)
-				}
-			}
-			await(t, s, name, none)
-		})
+	remote, err := pinning.OpenRemote(peers[0].Service, pinning.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Run("too many replicas", func(t *testing.T) {
-		s, err := pinning.OpenCluster(peers[1].API, 9, pinning.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := "archivecache/nine/node"
-		if _, err = s.Pin(t.Context(), addFile(t, daemons[0], "nine"), name, nil); err != nil {
-			t.Fatal(err)
-		}
-		await(t, s, name, pinnedAt(3)) // as many as there are
-	})
-	t.Run("a machine is gone", func(t *testing.T) {
-		s, err := pinning.OpenCluster(peers[0].API, 2, pinning.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		root, name := addFile(t, daemons[0], "gone"), "archivecache/gone/node"
+	t.Run("cluster", func(t *testing.T) { liveAndDie(t, daemons, cluster, "cluster", 2) })
+	t.Run("remote", func(t *testing.T) { liveAndDie(t, daemons, remote, "remote", 1) })
+	t.Run("too many replicas", func(t *testing.T) { tooMany(t, daemons, peers) })
+	t.Run("a machine is gone", func(t *testing.T) { loseMachine(t, daemons, peers) })
+	t.Run("wrong ports", func(t *testing.T) { wrongPorts(t, daemons, peers) })
+}
+
+// liveAndDie goes through the life of a pin, which the service says is at so many places. It is on two
+// machines at least in any case.
+func liveAndDie(t *testing.T, daemons []*kubotest.Kubo, s pinning.Service, kind string, places int) {
+	if err := s.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	name := "archivecache/" + kind + "/node"
+	root := addFile(t, daemons[0], kind)
+	for range 2 { // twice is once
 		if _, err := s.Pin(t.Context(), root, name, nil); err != nil {
 			t.Fatal(err)
 		}
-		pins := await(t, s, name, pinnedAt(2))
-		// One that has it, and is not the one that is asked.
-		gone := slices.IndexFunc(pins[0].Places, func(at pinning.Place) bool { return at.Name != "peer1" })
-		which := map[string]int{"peer2": 1, "peer3": 2}[pins[0].Places[gone].Name]
-		peers[which].Stop()
-		daemons[which].Stop()
-		await(t, s, name, func(pins []pinning.Pin) bool { return len(pins) == 1 && pins[0].Pinned() == 1 && pins[0].Failed() == 1 })
-		// Asked again, another one takes its place, when the cluster has understood.
-		await(t, s, name, func(pins []pinning.Pin) bool {
-			if len(pins) == 1 && pins[0].Pinned() == 2 {
-				return true
-			}
-			if _, err := s.Pin(t.Context(), root, name, nil); err != nil {
-				t.Log(err)
-			}
-			return false
-		})
-	})
-	t.Run("wrong ports", func(t *testing.T) {
-		for _, address := range []string{peers[0].Proxy, daemons[0].API, peers[0].Service} {
-			s, err := pinning.OpenCluster(address, 2, pinning.Options{})
-			if err == nil {
-				err = s.Check(t.Context())
-			}
-			if !errors.Is(err, pinning.ErrNotCluster) {
-				t.Errorf("%s as a cluster: %v", address, err)
-			}
+	}
+	pins := await(t, s, name, pinnedAt(places))
+	if p, err := s.Look(t.Context(), pins[0]); err != nil || p.Pinned() != places || !p.Root.Equals(root) {
+		t.Errorf("look: %+v, %v", p, err)
+	}
+	if !pins[0].Root.Equals(root) {
+		t.Errorf("pinned is %s, not %s", pins[0].Root, root)
+	}
+	// By the Pinning Service API a cluster says so as soon as one machine has it.
+	for n, tries := keptBy(daemons, root), 0; n < 2; n, tries = keptBy(daemons, root), tries+1 {
+		if tries == 60 {
+			t.Fatalf("%d daemons have pinned it", n)
 		}
-		for _, address := range []string{daemons[0].Gateway, "http://127.0.0.1:" + peers[0].API[strings.LastIndex(peers[0].API, "/")+1:] + "/x"} {
-			s, err := pinning.OpenRemote(address, pinning.Options{})
-			if err == nil {
-				err = s.Check(t.Context())
-			}
-			if !errors.Is(err, pinning.ErrNotService) {
-				t.Errorf("%s as a pinning service: %v", address, err)
-			}
+		time.Sleep(250 * time.Millisecond)
+	}
+	if other, err := s.Pins(t.Context(), name+"s"); err != nil || len(other) > 0 {
+		t.Errorf("under another name: %v, %v", other, err)
+	}
+	for range 2 {
+		if err := s.Unpin(t.Context(), pins[0]); err != nil {
+			t.Error(err)
 		}
+	}
+	await(t, s, name, none)
+}
+
+// tooMany pins on more machines than there are: it is on those then.
+func tooMany(t *testing.T, daemons []*kubotest.Kubo, peers []*kubotest.Peer) {
+	s, err := pinning.OpenCluster(peers[1].API, 9, pinning.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "archivecache/nine/node"
+	if _, err = s.Pin(t.Context(), addFile(t, daemons[0], "nine"), name, nil); err != nil {
+		t.Fatal(err)
+	}
+	await(t, s, name, pinnedAt(3))
+}
+
+// loseMachine stops one that has a pin.
+func loseMachine(t *testing.T, daemons []*kubotest.Kubo, peers []*kubotest.Peer) {
+	s, err := pinning.OpenCluster(peers[0].API, 2, pinning.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, name := addFile(t, daemons[0], "gone"), "archivecache/gone/node"
+	if _, err := s.Pin(t.Context(), root, name, nil); err != nil {
+		t.Fatal(err)
+	}
+	pins := await(t, s, name, pinnedAt(2))
+	// One that has it, and is not the one that is asked.
+	gone := slices.IndexFunc(pins[0].Places, func(at pinning.Place) bool { return at.Name != "peer1" })
+	which := map[string]int{"peer2": 1, "peer3": 2}[pins[0].Places[gone].Name]
+	peers[which].Stop()
+	daemons[which].Stop()
+	await(t, s, name, func(pins []pinning.Pin) bool { return len(pins) == 1 && pins[0].Pinned() == 1 && pins[0].Failed() == 1 })
+	// Asked again, another one takes its place, when the cluster has understood.
+	await(t, s, name, func(pins []pinning.Pin) bool {
+		if len(pins) == 1 && pins[0].Pinned() == 2 {
+			return true
+		}
+		if _, err := s.Pin(t.Context(), root, name, nil); err != nil {
+			t.Log(err)
+		}
+		return false
 	})
+}
+
+// wrongPorts takes one API for another.
+func wrongPorts(t *testing.T, daemons []*kubotest.Kubo, peers []*kubotest.Peer) {
+	for _, address := range []string{peers[0].Proxy, daemons[0].API, peers[0].Service} {
+		s, err := pinning.OpenCluster(address, 2, pinning.Options{})
+		if err == nil {
+			err = s.Check(t.Context())
+		}
+		if !errors.Is(err, pinning.ErrNotCluster) {
+			t.Errorf("%s as a cluster: %v", address, err)
+		}
+	}
+	for _, address := range []string{daemons[0].Gateway, "http://127.0.0.1:" + peers[0].API[strings.LastIndex(peers[0].API, "/")+1:] + "/x"} {
+		s, err := pinning.OpenRemote(address, pinning.Options{})
+		if err == nil {
+			err = s.Check(t.Context())
+		}
+		if !errors.Is(err, pinning.ErrNotService) {
+			t.Errorf("%s as a pinning service: %v", address, err)
+		}
+	}
 }
