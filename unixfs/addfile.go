@@ -2,7 +2,6 @@ package unixfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -115,10 +114,15 @@ func readFirst(r io.Reader, hint int) ([]byte, error) {
 	return buf[:n:n], err
 }
 
-// readFull fills buf unless r ends before, which is no error.
-func readFull(r io.Reader, buf []byte) (int, error) {
-	n, err := io.ReadFull(r, buf)
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+// readFull fills buf unless r ends before, which is no error. Only io.EOF itself is an end: a reader
+// that breaks off with another error, such as io.ErrUnexpectedEOF, has not given the whole file.
+func readFull(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	if err == io.EOF {
 		err = nil
 	}
 	return n, err
@@ -129,14 +133,17 @@ func (a *adder) readChunk(r io.Reader) ([]byte, error) {
 	if err := a.ctx.Err(); err != nil {
 		return nil, err
 	}
-	var buf []byte
-	if p, ok := a.free.Get().(*[]byte); ok {
-		buf = (*p)[:ChunkSize]
-	} else {
-		buf = make([]byte, ChunkSize)
-	}
+	buf := a.buffer()
 	n, err := readFull(r, buf)
 	return buf[:n], err
+}
+
+// buffer returns a chunk of any bytes.
+func (a *adder) buffer() []byte {
+	if p, ok := a.free.Get().(*[]byte); ok {
+		return (*p)[:ChunkSize]
+	}
+	return make([]byte, ChunkSize)
 }
 
 // single writes a file of at most one chunk.
@@ -265,6 +272,20 @@ type treeBuilder struct {
 
 func (t *treeBuilder) addLeaf(l Link, size uint64) error { return t.add(0, l, size) }
 
+// addTree hangs in a link to a whole subtree; level 0 is a leaf. What is unfinished below that
+// level has to be full, and is written.
+func (t *treeBuilder) addTree(level int, l Link, size uint64) error {
+	for len(t.levels) < level {
+		t.levels = append(t.levels, newTreeNode())
+	}
+	for below := range level {
+		if err := t.flush(below); err != nil {
+			return err
+		}
+	}
+	return t.add(level, l, size)
+}
+
 // add hangs a link to something with size bytes of content into the unfinished node of a level;
 // a full node is written first.
 func (t *treeBuilder) add(level int, l Link, size uint64) error {
@@ -285,9 +306,12 @@ func (t *treeBuilder) add(level int, l Link, size uint64) error {
 
 func newTreeNode() *Node { return &Node{Kind: File} }
 
-// flush writes the node of a level and hangs it into the level above.
+// flush writes the node of a level, if anything is in it, and hangs it into the level above.
 func (t *treeBuilder) flush(level int) error {
 	n := t.levels[level]
+	if len(n.Links) == 0 {
+		return nil
+	}
 	l, err := putNode(t.ctx, t.put, n)
 	if err != nil {
 		return err

@@ -9,11 +9,7 @@ import (
 // Encode returns the bytes of the dag-pb block, in the one spelling that kubo writes. A
 // directory must have its links in the order of their names.
 func (n *Node) Encode() []byte {
-	inner := n.innerSize()
-	size := 1 + varintLen(uint64(inner)) + inner
-	for i := range n.Links {
-		size += linkSize(len(n.Links[i].Name), len(n.Links[i].cid), n.Links[i].Tsize)
-	}
+	size, inner := n.encodedSize()
 	b := make([]byte, 0, size)
 	for i := range n.Links {
 		b = appendLink(b, &n.Links[i])
@@ -21,6 +17,16 @@ func (n *Node) Encode() []byte {
 	b = append(b, 1<<3|2)
 	b = binary.AppendUvarint(b, uint64(inner))
 	return n.appendInner(b)
+}
+
+// encodedSize is the length of the block, and that of the UnixFS message in it.
+func (n *Node) encodedSize() (block, inner int) {
+	inner = n.innerSize()
+	block = 1 + varintLen(uint64(inner)) + inner
+	for i := range n.Links {
+		block += linkSize(len(n.Links[i].Name), len(n.Links[i].cid), n.Links[i].Tsize)
+	}
+	return block, inner
 }
 
 // linkSize is the number of bytes that a link adds to a node. In a directory these, and the

@@ -326,3 +326,15 @@ func BenchmarkAddFile(b *testing.B) {
 		})
 	}
 }
+
+// TestAddBrokenOff expects the error of a reader that ends too early, as those of archives and of
+// HTTP do.
+func TestAddBrokenOff(t *testing.T) {
+	for _, size := range []int{0, 10, unixfs.ChunkSize, unixfs.ChunkSize + 10, 3*unixfs.ChunkSize + 1} {
+		broken := io.MultiReader(bytes.NewReader(make([]byte, size)), iotest.ErrReader(io.ErrUnexpectedEOF))
+		_, err := unixfs.AddFile(t.Context(), store.NewOverlay(store.NewMemory()), broken, unixfs.Attr{})
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("after %d bytes: %v", size, err)
+		}
+	}
+}
