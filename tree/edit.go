@@ -63,7 +63,7 @@ func (r *Root) Put(ctx context.Context, author cid.Cid, p path.Path, entry unixf
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.Shown, err)
 	}
-	return r.setOwned(ctx, d, content)
+	return r.setDraft(ctx, d.edited(content))
 }
 
 // MayPut returns the error that Put would end with because p is somebody else's.
@@ -96,16 +96,27 @@ func (r *Root) setLayer(ctx context.Context, d *Directory, author cid.Cid, layer
 	if d.Part(author).Fork != nil {
 		return fmt.Errorf("%s: %w", d.Shown, ErrForked)
 	}
-	return r.setDraft(ctx, &Draft{
-		Directory: d.Founding, Author: dagcbor.Link{Cid: author}, Path: d.Founding.Path,
-		Content: dagcbor.LinkTo(layer.Files), Marks: dagcbor.LinkTo(layer.Marks),
-	})
+	return r.setDraft(ctx, d.layered(author, layer))
 }
 
-func (r *Root) setOwned(ctx context.Context, d *Directory, content cid.Cid) error {
-	return r.setDraft(ctx, &Draft{
+// layered returns the draft of the author's layer of the shared directory d.
+func (d *Directory) layered(author cid.Cid, layer shared.Layer) *Draft {
+	return &Draft{
+		Directory: d.Founding, Author: dagcbor.Link{Cid: author}, Path: d.Founding.Path,
+		Content: dagcbor.LinkTo(layer.Files), Marks: dagcbor.LinkTo(layer.Marks),
+	}
+}
+
+// edited returns the draft of another content of the owned directory d.
+func (d *Directory) edited(content cid.Cid) *Draft {
+	return &Draft{
 		Directory: d.Founding, Author: *d.Founding.Owner, Path: d.Path.String(), Content: dagcbor.LinkTo(content),
-	})
+	}
+}
+
+// deletion returns the draft that deletes the owned directory d.
+func (d *Directory) deletion() *Draft {
+	return &Draft{Directory: d.Founding, Author: *d.Founding.Owner, Path: d.Path.String(), Deleted: true}
 }
 
 // found makes the outermost missing directory of p an owned directory that holds entry.
@@ -120,21 +131,31 @@ func (r *Root) found(ctx context.Context, author cid.Cid, p path.Path, entry uni
 			return err
 		}
 		if info.Kind != unixfs.Directory {
-			return fmt.Errorf("%s: %w: a file has to stand in a directory, such as %s/NAME/%s",
-				p, ErrForbidden, p.Parent(), p.Base())
+			return fileBelowPlain(p)
 		}
 	}
 	content, err := putOwned(ctx, r.blocks, cid.Undef, rest.Names(), entry, false)
 	if err != nil {
 		return err
 	}
-	founding, err := r.newFounding(ctx, author, outer)
+	d, err := r.founding(ctx, author, outer, content)
 	if err != nil {
 		return err
 	}
-	return r.setDraft(ctx, &Draft{
-		Directory: founding, Author: dagcbor.Link{Cid: author}, Path: outer.String(), Content: dagcbor.LinkTo(content),
-	})
+	return r.setDraft(ctx, d)
+}
+
+func fileBelowPlain(p path.Path) error {
+	return fmt.Errorf("%s: %w: a file has to stand in a directory, such as %s/NAME/%s",
+		p, ErrForbidden, p.Parent(), p.Base())
+}
+
+// founding returns the draft of a new owned directory of author at p.
+func (r *Root) founding(ctx context.Context, author cid.Cid, p path.Path, content cid.Cid) (*Draft, error) {
+	founding, err := r.newFounding(ctx, author, p)
+	return &Draft{
+		Directory: founding, Author: dagcbor.Link{Cid: author}, Path: p.String(), Content: dagcbor.LinkTo(content),
+	}, err
 }
 
 // outermostMissing splits p behind the first name that is not there.
@@ -207,41 +228,45 @@ func (r *Root) Delete(ctx context.Context, author cid.Cid, p path.Path) error {
 		return err
 	}
 	if len(names) == 0 {
-		return r.setDraft(ctx, &Draft{
-			Directory: d.Founding, Author: *d.Founding.Owner, Path: d.Path.String(), Deleted: true,
-		})
+		return r.setDraft(ctx, d.deletion())
 	}
 	content, err := deleteOwned(ctx, r.blocks, d.Content, names)
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.Shown, err)
 	}
-	return r.setOwned(ctx, d, content)
+	return r.setDraft(ctx, d.edited(content))
 }
 
 // deletePlain deletes all directories below p; all have to be the author's.
 func (r *Root) deletePlain(ctx context.Context, author cid.Cid, p path.Path, dirs []*Directory) error {
+	below, err := ownBelow(author, p, dirs)
+	if err != nil {
+		return err
+	}
+	for _, d := range below {
+		if err := r.setDraft(ctx, d.deletion()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownBelow returns the directories below p, or an error if not all are the author's.
+func ownBelow(author cid.Cid, p path.Path, dirs []*Directory) ([]*Directory, error) {
 	var below []*Directory
 	for _, d := range dirs {
 		if _, ok := d.Shown.Below(p); !ok {
 			continue
 		}
 		if d.Shared() {
-			return fmt.Errorf("%s: %w: the shared directory %s stands there", p, ErrForbidden, d.Shown)
+			return nil, fmt.Errorf("%s: %w: the shared directory %s stands there", p, ErrForbidden, d.Shown)
 		}
 		if err := mayEdit(d, author); err != nil {
-			return err
+			return nil, err
 		}
 		below = append(below, d)
 	}
-	for _, d := range below {
-		err := r.setDraft(ctx, &Draft{
-			Directory: d.Founding, Author: *d.Founding.Owner, Path: d.Path.String(), Deleted: true,
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return below, nil
 }
 
 // Copy makes to show what from shows. To must not be there.

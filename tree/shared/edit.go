@@ -18,6 +18,7 @@ var (
 	ErrNotFound     = errors.New("no such file or directory")
 	ErrIsFile       = errors.New("is a file")
 	ErrIsDirectory  = errors.New("is a directory")
+	ErrForbidden    = errors.New("the shared directory stays; delete what is in it")
 	errNameTooClose = errors.New("no free name for the version that stands in the way")
 )
 

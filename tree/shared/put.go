@@ -226,7 +226,12 @@ func (e *Editor) step(ctx context.Context, at place, edits *edits) (place, error
 	if err != nil {
 		return at, err
 	}
-	next := at
+	return e.after(ctx, at, layer)
+}
+
+// after returns the place where the author's layer is another one.
+func (e *Editor) after(ctx context.Context, at place, layer Layer) (next place, err error) {
+	next = at
 	next.level = newLevel(at.directory, append(at.others(e.author), layer))
 	next.path = at.path
 	next.view, err = e.dir(ctx, at.level, next.level, at.view)
