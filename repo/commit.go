@@ -29,6 +29,8 @@ type Tx struct {
 	merged   map[cid.Cid]cid.Cid
 	settings map[string]string
 	undoes   int64
+	// attributes are steps that change the table of that name.
+	attributes []func(*sqlite3.Conn) error
 
 	counted      Authors // those by which root is
 	sizes        *sizes
@@ -138,7 +140,8 @@ func (tx *Tx) write(ctx context.Context, command string, overlay *store.Overlay)
 }
 
 func (tx *Tx) nothingElse() bool {
-	return len(tx.marks) == 0 && len(tx.merged) == 0 && len(tx.settings) == 0 && tx.undoes == 0 && !tx.forgetMerged && len(tx.forget) == 0
+	return len(tx.marks) == 0 && len(tx.merged) == 0 && len(tx.settings) == 0 && tx.undoes == 0 && !tx.forgetMerged && len(tx.forget) == 0 &&
+		len(tx.attributes) == 0
 }
 
 // finish computes the root and returns the new head.
@@ -172,7 +175,7 @@ func (tx *Tx) EditRoot(ctx context.Context) (*tree.Root, error) {
 // Repo returns the repository that the commit is for.
 func (tx *Tx) Repo() *Repo { return tx.repo }
 
-// SetSetting sets a setting of the repository.
+// SetSetting sets a setting of the repository; an empty value takes it away.
 func (tx *Tx) SetSetting(name, value string) { tx.settings[name] = value }
 
 // commit moves the head and writes all that goes with it.
@@ -217,9 +220,12 @@ func (tx *Tx) writeRest(c *sqlite3.Conn, entry int64) error {
 		}
 	}
 	for name, value := range maps.All(tx.settings) {
-		if err := exec(c, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value); err != nil {
+		if err := putSetting(c, name, value); err != nil {
 			return err
 		}
+	}
+	if err := tx.writeAttributes(c); err != nil {
+		return err
 	}
 	return tx.writeSizes(c)
 }

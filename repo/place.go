@@ -135,6 +135,9 @@ func (r *Repo) setPlace(ctx context.Context, p Place) error {
 }
 
 func putSetting(c *sqlite3.Conn, name, value string) error {
+	if value == "" {
+		return exec(c, "DELETE FROM setting WHERE name = ?", name)
+	}
 	return exec(c, "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", name, value)
 }
 

@@ -7,6 +7,7 @@
 //	segments/       the large blocks, unless they are elsewhere: see below
 //	keys/           private keys (package identity), never in the tree nor in a block
 //	names/          IPNS names of nodes, once there are any (package exchange/name)
+//	workspaces/     what was written to a mounted tree and is not committed yet (package workspace)
 //	tokens/         by which pinning services know the user, if they need that; never in the tree either
 //	lock            nothing; those who lost a race for the head take turns by it
 //	writers, gate   nothing; by them those who write and those who sweep keep out of each other's way
@@ -44,6 +45,7 @@
 //	undone(id, undoes)
 //	imported(cid BLOB, time)
 //	pinning(name TEXT, address, replicas)
+//	attribute(dir BLOB, name BLOB, cid BLOB, mode, mtime, generation)
 //
 // CIDs are binary. The head has the tree, and the entry of the log that made it; generation
 // counts all commits, also those that change marks alone, and is what compare-and-swap compares
@@ -55,7 +57,8 @@
 // is in directories, and in trees of marks, of authors with a quota (package tree/shared). undone
 // has the undos among the entries that were taken out of the log, of which the first that is left
 // has no before. imported has the tops of CARs, from which all of their blocks hang, and when they
-// came, in seconds since 1970. pinning has the services that keep what is published.
+// came, in seconds since 1970. pinning has the services that keep what is published. attribute has
+// modes and times of modification, in nanoseconds since 1970, which are not published (package workspace).
 package repo
 
 import (
@@ -128,6 +131,11 @@ const laterSchema = `
 CREATE TABLE IF NOT EXISTS undone (id INTEGER PRIMARY KEY, undoes INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS imported (cid BLOB PRIMARY KEY, time INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS pinning (name TEXT PRIMARY KEY, address TEXT NOT NULL, replicas INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS attribute (
+	dir BLOB NOT NULL, name BLOB NOT NULL, cid BLOB, mode INTEGER NOT NULL, mtime INTEGER NOT NULL, generation INTEGER NOT NULL,
+	PRIMARY KEY (dir, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS attribute_generation ON attribute (generation);
 `
 
 // Initialize makes a repository in the folder dir, which is made too unless it is there, with the
@@ -247,7 +255,7 @@ func Open(dir string) (*Repo, error) {
 
 // addTables makes the tables that a repository lacks that an earlier program made.
 func (r *Repo) addTables(ctx context.Context) error {
-	found, err := r.hasTable(ctx, "pinning") // the newest of them
+	found, err := r.hasTable(ctx, "attribute") // the newest of them
 	if err != nil || found {
 		return explain(err)
 	}
@@ -315,7 +323,7 @@ func explain(err error) error {
 
 // Close closes the repository.
 func (r *Repo) Close() error {
-	return errors.Join(r.store.Close(), r.local.Close(), r.db.Close(), r.endWriting())
+	return errors.Join(r.store.Close(), r.local.Close(), r.db.Close(), r.EndWriting())
 }
 
 // Dir returns the folder of the repository.
@@ -368,10 +376,7 @@ func (r *Repo) Tree(ctx context.Context) (*tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	blocks := store.NewOverlay(r.store)
-	t := tree.Open(blocks, h.Cid)
-	t.Trusts = r.trusts(tree.Open(blocks, h.Cid))
-	return t, nil
+	return r.TreeAt(h.Cid), nil
 }
 
 // Setting returns a setting of the repository; "" if it is not set.
@@ -390,4 +395,21 @@ func (r *Repo) Setting(ctx context.Context, name string) (value string, err erro
 		return errors.Join(s.Err(), s.Reset())
 	})
 	return value, explain(err)
+}
+
+// TreeOfHead is Tree, with the head that it is of.
+func (r *Repo) TreeOfHead(ctx context.Context) (*tree.Tree, Head, error) {
+	h, err := r.Head(ctx)
+	if err != nil {
+		return nil, Head{}, err
+	}
+	return r.TreeAt(h.Cid), h, nil
+}
+
+// TreeAt returns the tree of a version, for reading: the head, or that of an entry of the log.
+func (r *Repo) TreeAt(head cid.Cid) *tree.Tree {
+	blocks := store.NewOverlay(r.store)
+	t := tree.Open(blocks, head)
+	t.Trusts = r.trusts(tree.Open(blocks, head))
+	return t
 }

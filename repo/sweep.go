@@ -129,7 +129,7 @@ func (r *Repo) Sweep(ctx context.Context, since time.Time, last func() error, ke
 		err = r.BeginWriting(ctx) // the copies of blocks are garbage to other sweeps
 	}
 	if err == nil {
-		err = errors.Join(compact(ctx), r.endWriting())
+		err = errors.Join(compact(ctx), r.EndWriting())
 	}
 	return swept, explain(err)
 }

@@ -75,8 +75,9 @@ func (r *Repo) checkPlace(ctx context.Context) error {
 	return err
 }
 
-// endWriting lets sweeps go on.
-func (r *Repo) endWriting() error {
+// EndWriting lets sweeps go on, for those who keep the Repo open for long. All that was put and is
+// not committed by then may go away.
+func (r *Repo) EndWriting() error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	if r.writers == nil {
