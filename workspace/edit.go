@@ -1,0 +1,373 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"archivecache/repo"
+	"archivecache/tree"
+	"archivecache/tree/path"
+	"archivecache/unixfs"
+)
+
+// governor returns the directory of the root that n is or stands in; nil if there is none, or if n
+// is not below root. ws.mu is held.
+func (v *view) governor(n *Node) *tree.Directory {
+	for at := n.path(); at != ""; at = above(at) {
+		if d := v.places[at]; d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+func above(at string) string { return at[:max(strings.LastIndexByte(at, '/'), 0)] }
+
+// mayChange returns nil if the author may change what stands in the directory n, or is the file n.
+// ws.mu is held.
+func (n *Node) mayChange() error {
+	ws := n.ws
+	if ws.opt.ReadOnly {
+		return syscall.EROFS
+	}
+	own := false
+	for at := n; at.parent != nil; at = at.parent {
+		if at.founded {
+			return nil
+		}
+		own = at.name == path.Root && at.parent == ws.top
+	}
+	if !own || !ws.head.author.Defined() {
+		return syscall.EACCES
+	}
+	d := ws.head.governor(n)
+	switch {
+	case d == nil:
+		return errPlain
+	case d.Part(ws.head.author).Fork != nil || !d.Shared() && !d.Owner().Equals(ws.head.author):
+		return syscall.EACCES
+	}
+	return nil
+}
+
+// errPlain is a directory that only holds directories of somebody.
+var errPlain = fmt.Errorf("%w: only directories stand there", syscall.EACCES)
+
+// isPlace reports whether n is a directory of the root itself. ws.mu is held.
+func (n *Node) isPlace() bool { return n.placed && n.ws.head.places[n.path()] != nil }
+
+// checkName refuses what cannot be the name of something.
+func checkName(name string) error {
+	switch {
+	case len(name) > path.MaxName:
+		return syscall.ENAMETOOLONG
+	case path.CheckName(name) != nil:
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// depth returns how many names lead to n.
+func (n *Node) depth() int {
+	depth := 0
+	for at := n; at.parent != nil; at = at.parent {
+		depth++
+	}
+	return depth
+}
+
+// write puts statements into the journal.
+func (ws *Workspace) write(all ...statement) error { return ws.journal.Load().append(all...) }
+
+// change notes that a name in a directory is not as it is committed. ws.mu is held.
+func (ws *Workspace) change(d *Node, name string) {
+	ws.lastChange++
+	ws.lastWrite = time.Now()
+	d.dir.changed[name] = ws.lastChange
+	ws.dirty[d] = struct{}{}
+	ws.kick()
+}
+
+// kick has the changes committed, after a short while.
+func (ws *Workspace) kick() {
+	select {
+	case ws.wake <- struct{}{}:
+	default:
+	}
+}
+
+// touch sets the times of the directory n to now.
+func (n *Node) touch() {
+	now := time.Now()
+	n.mtime.set(now)
+	n.ctime.set(now)
+	n.refresh()
+}
+
+// refresh has the attributes of n committed. ws.mu is held.
+func (n *Node) refresh() {
+	if n.dir != nil && n.dir.local != nil {
+		return
+	}
+	n.fresh = true
+	n.ws.fresh[n] = struct{}{}
+	n.ws.lastChange++
+	n.ws.lastWrite = time.Now()
+	n.ws.kick()
+}
+
+// place puts kid under a name into the directory n, and into the journal. ws.mu is held.
+func (n *Node) place(kid *Node, name string) error {
+	kid.parent, kid.name = n, name
+	if err := n.ws.write(kid.statement()); err != nil {
+		return err
+	}
+	n.bind(kid, name)
+	n.touch()
+	return nil
+}
+
+func (n *Node) bind(kid *Node, name string) {
+	kid.parent, kid.name, kid.gone, kid.placed = n, name, false, false
+	n.dir.kids[name] = kid
+	n.ws.change(n, name)
+}
+
+// statement says what n is by now.
+func (n *Node) statement() statement {
+	if n.file != nil {
+		n.file.mu.RLock()
+		defer n.file.mu.RUnlock()
+		return n.file.statement()
+	}
+	s := statement{Op: opPut, Path: []byte(n.path()), Kind: uint64(n.kind), Target: []byte(n.target)}
+	s.setBase(n.entry)
+	s.setAttributes(n)
+	return s
+}
+
+// prepare locks ws and checks that a name may be given to something new in n.
+func (n *Node) prepare(ctx context.Context, name string) error {
+	if n.dir == nil {
+		return syscall.ENOTDIR
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := n.read(ctx); err != nil {
+		return err
+	}
+	n.ws.mu.Lock()
+	if err := n.free(name); err != nil {
+		n.ws.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+func (n *Node) free(name string) error {
+	_, _, err := n.find(name)
+	switch {
+	case n.lost():
+		return syscall.ENOENT
+	case err == nil:
+		return syscall.EEXIST
+	case n.depth() >= path.MaxDepth:
+		return syscall.ENAMETOOLONG
+	}
+	return nil
+}
+
+// Create makes an empty file, which is open for writing, with the given permission bits. A name
+// that is taken is EEXIST.
+func (n *Node) Create(ctx context.Context, name string, mode uint32) (*Node, *Handle, error) {
+	if err := n.ws.makeRoom(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := n.prepare(ctx, name); err != nil {
+		return nil, nil, err
+	}
+	defer n.ws.mu.Unlock()
+	if err := n.mayChange(); err != nil {
+		return nil, nil, err
+	}
+	kid := n.ws.newNode(unixfs.File, n, name)
+	f := kid.file
+	kid.mode = mode & 0o777
+	f.touched()
+	f.loaded = true
+	err := f.makeLocal()
+	if err == nil {
+		err = n.place(kid, name)
+	}
+	if err != nil {
+		f.dropLocal()
+		delete(n.ws.numbers, kid.ino)
+		return nil, nil, err
+	}
+	f.changed, f.since, f.users, f.writers = true, time.Now(), 1, 1
+	return kid, &Handle{file: f, write: true}, nil
+}
+
+// Mkdir makes an empty directory. At a plain place it is one of the author's own.
+func (n *Node) Mkdir(ctx context.Context, name string, mode uint32) (*Node, error) {
+	if err := n.prepare(ctx, name); err != nil {
+		return nil, err
+	}
+	defer n.ws.mu.Unlock()
+	founded, err := n.mayHoldDir(name)
+	if err != nil {
+		return nil, err
+	}
+	kid := n.ws.newNode(unixfs.Directory, n, name)
+	kid.mode, kid.founded, kid.dir.listing = mode&0o777, founded, map[string]unixfs.Entry{}
+	kid.touch()
+	if err := n.place(kid, name); err != nil {
+		delete(n.ws.numbers, kid.ino)
+		delete(n.ws.fresh, kid)
+		return nil, err
+	}
+	return kid, nil
+}
+
+// mayHoldDir returns nil if the author may put a directory into n, and whether that will be one of
+// their own.
+func (n *Node) mayHoldDir(name string) (founded bool, err error) {
+	switch err := n.mayChange(); {
+	case err == errPlain:
+		if path.CheckPublished(n.childPath(name)) != nil {
+			return false, syscall.EINVAL
+		}
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	return false, nil
+}
+
+// Symlink makes a symlink.
+func (n *Node) Symlink(ctx context.Context, name, target string) (*Node, error) {
+	if err := unixfs.CheckTarget(target); err != nil {
+		if len(target) > unixfs.MaxTarget {
+			return nil, syscall.ENAMETOOLONG
+		}
+		return nil, syscall.EINVAL
+	}
+	if err := n.prepare(ctx, name); err != nil {
+		return nil, err
+	}
+	defer n.ws.mu.Unlock()
+	if err := n.mayChange(); err != nil {
+		return nil, err
+	}
+	kid := n.ws.newNode(unixfs.Symlink, n, name)
+	kid.target = target
+	kid.mtime.set(time.Now())
+	kid.ctime.set(time.Now())
+	if err := n.place(kid, name); err != nil {
+		delete(n.ws.numbers, kid.ino)
+		return nil, err
+	}
+	return kid, nil
+}
+
+// Remove takes a name out of the directory n: with dir that of an empty directory, without that of
+// anything else.
+func (n *Node) Remove(ctx context.Context, name string, dir bool) error {
+	kid, err := n.Lookup(ctx, name)
+	if err != nil {
+		return err
+	}
+	if dir && kid.dir != nil {
+		if err := kid.read(ctx); err != nil {
+			return err
+		}
+	}
+	n.ws.mu.Lock()
+	defer n.ws.mu.Unlock()
+	if n.dir.kids[name] != kid {
+		return syscall.ENOENT // somebody was faster
+	}
+	if err := n.mayRemove(kid, dir); err != nil {
+		return err
+	}
+	if err := n.ws.write(statement{Op: opRemove, Path: []byte(kid.path())}); err != nil {
+		return err
+	}
+	n.unbind(kid)
+	n.touch()
+	return nil
+}
+
+func (n *Node) mayRemove(kid *Node, dir bool) error {
+	switch {
+	case dir && kid.dir == nil:
+		return syscall.ENOTDIR
+	case !dir && kid.dir != nil:
+		return syscall.EISDIR
+	}
+	if err := n.mayLose(kid); err != nil {
+		return err
+	}
+	if dir && !kid.isEmpty() {
+		return syscall.ENOTEMPTY
+	}
+	return nil
+}
+
+// mayLose returns nil if the author may take kid out of n.
+func (n *Node) mayLose(kid *Node) error {
+	err := n.mayChange()
+	if err != errPlain {
+		return err
+	}
+	if d := n.ws.head.places[kid.path()]; d != nil && d.Shared() {
+		return syscall.EACCES // it stays
+	}
+	if err = kid.mayChange(); err == errPlain && kid.parent != n.ws.top {
+		err = nil // whether what was in it could go was asked then
+	}
+	return err
+}
+
+// unbind takes kid out of n. ws.mu is held.
+func (n *Node) unbind(kid *Node) {
+	delete(n.dir.kids, kid.name)
+	kid.gone = true
+	kid.ctime.set(time.Now())
+	n.clear(kid)
+	n.ws.change(n, kid.name)
+	n.forgetAttributes(kid.name)
+	delete(n.ws.fresh, kid)
+	if kid.dir != nil {
+		delete(n.ws.dirty, kid)
+	}
+	if kid.file != nil {
+		kid.file.mu.Lock()
+		kid.file.dropUnused()
+		kid.file.mu.Unlock()
+	}
+}
+
+// clear notes that a directory goes away from n, which is committed, or will be just now.
+func (n *Node) clear(kid *Node) {
+	if kid.dir != nil {
+		n.dir.cleared[kid.name] = struct{}{}
+	}
+}
+
+func (n *Node) forgetAttributes(name string) {
+	dir := n.path()
+	n.ws.steps = append(n.ws.steps, func(tx *repo.Tx) { tx.ForgetAttributes(dir, name) })
+	delete(n.dir.attributes, name)
+}
+
+// dropUnused drops the local file of a file that is gone, unless somebody uses it. f.mu is held.
+func (f *file) dropUnused() {
+	if f.node.gone && f.users == 0 && f.snapshots == 0 {
+		f.dropLocal()
+	}
+}

@@ -1,0 +1,220 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"archivecache/repo"
+	"archivecache/tree/path"
+)
+
+// Rename moves what stands under a name in n to another name in to, over what stands there.
+// With exclusive nothing may stand there.
+func (n *Node) Rename(ctx context.Context, name string, to *Node, toName string, exclusive bool) error {
+	if to.dir == nil {
+		return syscall.ENOTDIR
+	}
+	if err := checkName(toName); err != nil {
+		return err
+	}
+	kid, err := n.Lookup(ctx, name)
+	if err != nil {
+		return err
+	}
+	over, err := to.Lookup(ctx, toName)
+	if err != nil && !errors.Is(err, syscall.ENOENT) {
+		return err
+	}
+	if over != nil && over.dir != nil {
+		if err := over.read(ctx); err != nil {
+			return err
+		}
+	}
+	if over == kid && kid != nil {
+		return nil
+	}
+	if n.movesPlace(kid, to) {
+		return n.ws.movePlace(ctx, kid, to, toName, over)
+	}
+	if kid.dir != nil {
+		if err := kid.read(ctx); err != nil { // it is not at its committed place any more
+			return err
+		}
+	}
+	n.ws.mu.Lock()
+	defer n.ws.mu.Unlock()
+	if n.dir.kids[name] != kid || over != nil && to.dir.kids[toName] != over {
+		return syscall.ENOENT // somebody was faster
+	}
+	founded, err := n.mayRename(kid, to, toName, over, exclusive)
+	if err != nil {
+		return err
+	}
+	return n.rename(kid, to, toName, over, founded)
+}
+
+func (n *Node) mayRename(kid, to *Node, toName string, over *Node, exclusive bool) (founded bool, err error) {
+	for at := to; at != nil; at = at.parent {
+		if at == kid {
+			return false, syscall.EINVAL
+		}
+	}
+	if to.lost() {
+		return false, syscall.ENOENT
+	}
+	if err := n.mayLose(kid); err != nil {
+		return false, err
+	}
+	if kid.dir != nil {
+		founded, err = to.mayHoldDir(toName)
+	} else {
+		err = to.mayChange()
+	}
+	if err != nil {
+		return false, err
+	}
+	if to.depth()+kid.height() > path.MaxDepth {
+		return false, syscall.ENAMETOOLONG
+	}
+	return founded, to.mayReplace(kid, over, exclusive)
+}
+
+// height returns how many names lead from above n to the deepest of the nodes in it.
+func (n *Node) height() int {
+	deepest := 0
+	if n.dir != nil {
+		for _, kid := range n.dir.kids {
+			deepest = max(deepest, kid.height())
+		}
+	}
+	return deepest + 1
+}
+
+// mayReplace returns nil if kid may take the place of over, which may be nil, in n.
+func (n *Node) mayReplace(kid, over *Node, exclusive bool) error {
+	switch {
+	case over == nil:
+		return nil
+	case exclusive:
+		return syscall.EEXIST
+	case over.dir == nil && kid.dir != nil:
+		return syscall.ENOTDIR
+	case over.dir != nil && kid.dir == nil:
+		return syscall.EISDIR
+	case over.dir != nil && !over.isEmpty():
+		return syscall.ENOTEMPTY
+	}
+	return n.mayLose(over)
+}
+
+// rename does it. ws.mu is held.
+func (n *Node) rename(kid, to *Node, toName string, over *Node, founded bool) error {
+	name, fromDir, toDir := kid.name, n.path(), to.path()
+	all := []statement{{Op: opRemove, Path: []byte(kid.path())}}
+	kid.parent, kid.name = to, toName
+	err := n.ws.write(kid.statements(all)...)
+	kid.parent, kid.name = n, name
+	if err != nil {
+		return err
+	}
+	if over != nil {
+		to.unbind(over)
+	}
+	n.clear(kid)
+	delete(n.dir.kids, name)
+	n.ws.change(n, name)
+	to.bind(kid, toName)
+	kid.founded = founded
+	n.ws.steps = append(n.ws.steps, func(tx *repo.Tx) { tx.MoveAttributes(fromDir, name, toDir, toName) })
+	n.touch()
+	if to != n {
+		to.touch()
+	}
+	kid.ctime.set(time.Now())
+	kid.refresh()
+	return nil
+}
+
+// statements says what n is by now, with all that was changed below.
+func (n *Node) statements(all []statement) []statement {
+	all = append(all, n.statement())
+	if n.dir == nil {
+		return all
+	}
+	for name := range n.dir.changed {
+		kid := n.dir.kids[name]
+		if kid == nil {
+			all = append(all, statement{Op: opRemove, Path: []byte(n.childPath(name))})
+			continue
+		}
+		all = kid.statements(all)
+	}
+	for name, kid := range n.dir.kids {
+		if _, changed := n.dir.changed[name]; !changed && kid.dir != nil {
+			all = kid.changesBelow(all)
+		}
+	}
+	return all
+}
+
+// changesBelow is statements of a directory that is as committed itself.
+func (n *Node) changesBelow(all []statement) []statement {
+	if below := n.statements(nil); len(below) > 1 {
+		all = append(all, below[1:]...)
+	}
+	return all
+}
+
+// movesPlace reports whether kid is an owned directory of the root that goes to another plain
+// place: it stays the same directory then.
+func (n *Node) movesPlace(kid, to *Node) bool {
+	n.ws.mu.RLock()
+	defer n.ws.mu.RUnlock()
+	return kid.dir != nil && kid.isPlace() && to.mayChange() == errPlain
+}
+
+// movePlace commits what is changed, and then the move of an owned directory.
+func (ws *Workspace) movePlace(ctx context.Context, kid, to *Node, toName string, over *Node) error {
+	if over != nil {
+		return syscall.EEXIST
+	}
+	ws.mu.RLock()
+	err := kid.parent.mayLose(kid)
+	from, target := kid.path(), to.childPath(toName)
+	ws.mu.RUnlock()
+	if err != nil {
+		return err
+	}
+	if path.CheckPublished(target) != nil {
+		return syscall.EINVAL
+	}
+	if err := ws.Commit(ctx); err != nil {
+		return err
+	}
+	if err := ws.relocate(ctx, path.MustParse(from), path.MustParse(target)); err != nil {
+		return err
+	}
+	ws.mu.Lock()
+	delete(kid.parent.dir.kids, kid.name)
+	kid.parent, kid.name = to, toName
+	to.dir.kids[toName] = kid
+	ws.mu.Unlock()
+	return ws.follow(ctx)
+}
+
+// relocate moves a directory of the root, and the attributes of what is in it.
+func (ws *Workspace) relocate(ctx context.Context, from, to path.Path) error {
+	ws.committing.Lock()
+	defer ws.committing.Unlock()
+	err := ws.repo.Update(ctx, ws.opt.Command, func(ctx context.Context, tx *repo.Tx) error {
+		root, err := tx.EditRoot(ctx)
+		if err != nil {
+			return err
+		}
+		tx.MoveAttributes(from.Parent().String(), from.Base(), to.Parent().String(), to.Base())
+		return root.Move(ctx, ws.head.author, from, to)
+	})
+	return errors.Join(err, ws.repo.EndWriting())
+}
