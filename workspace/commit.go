@@ -123,16 +123,20 @@ func (ws *Workspace) commit(ctx context.Context, all bool) error {
 		return nil
 	}
 	refused, err := ws.store(ctx, g)
-	if err = errors.Join(err, ws.repo.EndWriting()); err != nil {
+	if err = errors.Join(err, ws.repo.EndWriting()); err == nil {
+		// What is committed and what it makes of the directories above become known at once: else a
+		// directory that is renamed in between would be made of what it was.
+		err = ws.followHead(ctx, func() { ws.settle(g, refused) })
+	}
+	if err != nil {
 		ws.giveBack(g)
 		return err
 	}
+	ws.forgetJournals(g.journals)
 	for _, r := range refused {
 		ws.rescue(ctx, r)
 	}
-	ws.settle(g, refused)
-	ws.forgetJournals(g.journals)
-	return ws.followHead(ctx)
+	return nil
 }
 
 // sink takes the chunks of files.
@@ -259,14 +263,13 @@ func (s *snapshot) done(e unixfs.Entry) {
 	f.executable = s.attr.Executable
 }
 
-// settle notes that g is committed, but for what was refused.
+// settle notes that g is committed, but for what was refused. ws.mu is held.
 func (ws *Workspace) settle(g *group, refusals []tree.Refusal) {
 	refused := map[string]bool{}
 	for _, r := range refusals {
 		refused[r.Change.Path.String()] = true
 	}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
+	ws.done = g.journals[len(g.journals)-1].number
 	for _, c := range g.changes {
 		there := c.dir.unsettled() == nil && !c.dir.lost() && c.dir.childPath(c.name) == c.path
 		if refused[c.path] && there {
@@ -299,6 +302,8 @@ func (ws *Workspace) settleChange(c *change, there bool) {
 	}
 	if c.file != nil {
 		c.file.done(c.entry)
+	}
+	if n != nil && n.file != nil {
 		n.tidyLocked()
 	}
 }

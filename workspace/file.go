@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,7 @@ type file struct {
 
 	local      *os.File // nil unless it was written to
 	localID    uint64
+	stated     atomic.Uint64 // number of the last journal that names the local file
 	baseChunks int64
 	have       map[int64]struct{}
 
@@ -147,6 +149,7 @@ func (f *file) statement() statement {
 	if f.local == nil {
 		s.setBase(f.node.entry)
 	} else {
+		f.stated.Store(f.node.ws.journalNumber())
 		s.Local, s.Chunks, s.Have = f.localID, uint64(f.baseChunks), ranges(f.have)
 		if f.base != nil {
 			s.setBase(f.base.entry)

@@ -22,20 +22,25 @@ type plan struct {
 func (ws *Workspace) follow(ctx context.Context) error {
 	ws.committing.Lock()
 	defer ws.committing.Unlock()
-	return ws.followHead(ctx)
+	return ws.followHead(ctx, func() {})
 }
 
-// followHead is follow for who commits.
-func (ws *Workspace) followHead(ctx context.Context) error {
-	for ws.again = true; ws.again; {
-		if err := ws.followOnce(ctx); err != nil {
-			return err
+// followHead is follow for who commits. First is done before anything else becomes known, and only
+// if there is no error.
+func (ws *Workspace) followHead(ctx context.Context, first func()) error {
+	if err := ws.followOnce(ctx, first); err != nil {
+		return err
+	}
+	for ws.again {
+		if err := ws.followOnce(ctx, func() {}); err != nil {
+			ws.log("cannot follow the repository: %v", err)
+			return nil
 		}
 	}
 	return nil
 }
 
-func (ws *Workspace) followOnce(ctx context.Context) error {
+func (ws *Workspace) followOnce(ctx context.Context, first func()) error {
 	next, err := ws.look(ctx)
 	if err != nil {
 		return err
@@ -49,6 +54,7 @@ func (ws *Workspace) followOnce(ctx context.Context) error {
 		return err
 	}
 	ws.mu.Lock()
+	first()
 	ws.head, ws.again = next, false
 	for _, step := range c.local {
 		step()

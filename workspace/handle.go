@@ -77,8 +77,8 @@ func (h *Handle) Close() {
 	f.node.ws.kick()
 }
 
-// tidy drops the local file of n if all of it is committed and nobody writes to it, or if n is gone
-// and nobody uses it.
+// tidy drops the local file of n if all of it is committed, no journal names it any more and nobody
+// writes to it, or if n is gone and nobody uses it.
 func (n *Node) tidy() {
 	n.ws.mu.Lock()
 	defer n.ws.mu.Unlock()
@@ -96,7 +96,8 @@ func (n *Node) tidyLocked() {
 		f.dropUnused()
 		return
 	}
-	if !f.changed && f.writers == 0 && n.entry.Cid.Defined() && f.saved.Cid.Equals(n.entry.Cid) {
+	committed := !f.changed && f.stated.Load() <= n.ws.done && n.entry.Cid.Defined() && f.saved.Cid.Equals(n.entry.Cid)
+	if committed && f.writers == 0 {
 		f.dropLocal()
 		f.loaded, f.base = false, nil
 	}

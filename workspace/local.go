@@ -103,24 +103,20 @@ func nodeItems(ctx context.Context, t *tree.Tree, e tree.Entry) (map[string]loca
 	return map[string]localItem{path.Root: {view: unixfs.Entry{Cid: root.View()}}}, nil
 }
 
-// readLocal makes the kids of a local directory.
+// readLocal makes the kids of a local directory, unless the head moves meanwhile.
 func (n *Node) readLocal(ctx context.Context) error {
 	ws := n.ws
-	t, head, err := ws.tree(ctx)
-	if err != nil {
-		return n.unreadable(err)
-	}
 	ws.mu.RLock()
-	at := n.path()
+	at, head := n.path(), ws.head.Head
 	ws.mu.RUnlock()
-	items, err := ws.localItems(ctx, t, at)
+	items, err := ws.localItems(ctx, ws.repo.TreeAt(head.Cid), at)
 	if err != nil {
 		return n.unreadable(err)
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if n.dir.listing != nil || !ws.opt.At.Defined() && head != ws.head.Head {
-		return nil // asked again if the head has moved
+	if n.dir.listing != nil || head != ws.head.Head {
+		return nil // the head has moved: it is tried again
 	}
 	n.dir.listing = map[string]unixfs.Entry{}
 	for name, item := range items {

@@ -19,7 +19,10 @@ const (
 // locals are the local files of a workspace, by number.
 type locals struct {
 	folder string
-	used   atomic.Int64
+	// left says that the files are those of a killed process: of one that was given up, another may
+	// have the number by now, so nothing of them is changed.
+	left bool
+	used atomic.Int64
 
 	mu   sync.Mutex
 	last uint64
@@ -64,6 +67,10 @@ func (l *locals) next() (local, error) {
 
 // put takes back a file that nobody needs any more.
 func (l *locals) put(id uint64, f *os.File) {
+	if l.left {
+		f.Close()
+		return
+	}
 	l.used.Add(-1)
 	if f.Truncate(0) == nil && l.keep(local{id, f}) {
 		return

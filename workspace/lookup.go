@@ -147,7 +147,10 @@ func (n *Node) read(ctx context.Context) error {
 			return nil
 		}
 		if n.dir.local != nil {
-			return n.readLocal(ctx)
+			if err := n.readLocal(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		listing, err := ws.list(ctx, entry)
 		if err != nil {

@@ -104,6 +104,13 @@ func (ws *Workspace) nextJournal() error {
 	return nil
 }
 
+func (ws *Workspace) journalNumber() uint64 {
+	if j := ws.journal.Load(); j != nil {
+		return j.number
+	}
+	return 0
+}
+
 // forgetJournals removes journals that are committed.
 func (ws *Workspace) forgetJournals(done []*journal) {
 	ws.mu.Lock()
@@ -172,10 +179,10 @@ func (ws *Workspace) takeOver(ctx context.Context, folder, id string) error {
 		return err
 	}
 	ws.folder, ws.id = folder, id // for the local files
-	ws.locals = locals{folder: folder}
+	ws.locals = locals{folder: folder, left: true}
 	for _, name := range journals {
 		if err := readJournal(filepath.Join(folder, name), func(all []statement) error { return ws.replayAll(ctx, all) }); err != nil {
-			return err
+			return fmt.Errorf("what was left in %s: %w", filepath.Join(folder, name), err)
 		}
 	}
 	if err := ws.finishReplay(); err != nil {
@@ -209,7 +216,7 @@ func (ws *Workspace) leftJournals(ctx context.Context, folder, id string) ([]str
 	return names, nil
 }
 
-// commitLeft commits what was replayed.
+// commitLeft commits what was replayed, and forgets all nodes.
 func (ws *Workspace) commitLeft(ctx context.Context, journals []string) error {
 	if len(journals) == 0 {
 		return nil
@@ -232,8 +239,8 @@ func (ws *Workspace) commitLeft(ctx context.Context, journals []string) error {
 	ws.journals = nil
 	ws.journal.Store(nil)
 	ws.locals.closeFree()
-	clear(ws.dirty)
-	clear(ws.fresh)
+	ws.done = 0
+	ws.forgetAll() // of what was replayed not everything is known
 	return nil
 }
 
@@ -241,7 +248,7 @@ func (ws *Workspace) commitLeft(ctx context.Context, journals []string) error {
 func (ws *Workspace) replayAll(ctx context.Context, all []statement) error {
 	for i := range all {
 		if err := ws.replay(ctx, &all[i]); err != nil {
-			return err
+			return fmt.Errorf("%s of %q: %w", all[i].Op, all[i].Path, err)
 		}
 	}
 	return nil
@@ -388,6 +395,9 @@ func (ws *Workspace) replayChunks(s *statement) error {
 // finishReplay makes the files that were replayed as long as their local files are.
 func (ws *Workspace) finishReplay() error {
 	for _, f := range ws.replayed {
+		if f.local == nil {
+			continue // it was given up
+		}
 		info, err := f.local.Stat()
 		if err != nil {
 			return err

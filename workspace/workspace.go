@@ -84,6 +84,7 @@ type Workspace struct {
 	fresh      map[*Node]struct{} // nodes whose attributes are not committed
 	steps      []func(*repo.Tx)   // what becomes of recorded attributes, in this order
 	journals   []*journal         // that are not committed; the last is the one that is written to
+	done       uint64             // number of the last journal that is committed
 	events     []Event
 	again      bool      // a directory was read while the head was followed
 	lastWrite  time.Time // when lastChange was
@@ -129,9 +130,7 @@ func Open(ctx context.Context, r *repo.Repo, opt Options) (*Workspace, error) {
 		return nil, err
 	}
 	ws.started = ws.head.since
-	ws.top = ws.newNode(unixfs.Directory, nil, "")
-	ws.top.placed = true
-	ws.top.dir.local = &localDir{}
+	ws.forgetAll()
 	if !ws.opt.ReadOnly {
 		if err := ws.beginWriting(ctx); err != nil {
 			return nil, err
@@ -139,6 +138,16 @@ func Open(ctx context.Context, r *repo.Repo, opt Options) (*Workspace, error) {
 	}
 	ws.stopped.Go(ws.work)
 	return ws, nil
+}
+
+// forgetAll begins with no nodes but the top.
+func (ws *Workspace) forgetAll() {
+	clear(ws.numbers)
+	clear(ws.dirty)
+	clear(ws.fresh)
+	ws.top = ws.newNode(unixfs.Directory, nil, "")
+	ws.top.placed = true
+	ws.top.dir.local = &localDir{}
 }
 
 // Close commits what is left and closes the workspace.
