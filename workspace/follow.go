@@ -16,6 +16,7 @@ type plan struct {
 	infos map[string]unixfs.Info   // of those that there are nodes of
 	below []*plan
 	whole bool // nothing was known of it
+	late  bool // something of it became known too late for the plan
 }
 
 // follow makes the workspace show the head.
@@ -132,7 +133,8 @@ func (ws *Workspace) apply(p *plan) {
 		ws.again = true
 		return
 	}
-	p.node.entry = p.entry
+	before := p.node.entry
+	p.node.entry, p.late = p.entry, false
 	for _, below := range p.below {
 		if kid := below.node; kid.parent == p.node && kid.placed && d.kids[kid.name] == kid {
 			ws.apply(below)
@@ -146,6 +148,9 @@ func (ws *Workspace) apply(p *plan) {
 		p.node.mtime.set(time.Now())
 		ws.tell(p.node, "")
 	}
+	if p.late {
+		p.node.entry, ws.again = before, true
+	}
 }
 
 // applyName makes a name as planned, unless it was changed here. It reports whether the directory
@@ -158,25 +163,37 @@ func (ws *Workspace) applyName(p *plan, name string, e *unixfs.Entry) (others bo
 	} else {
 		d.listing[name] = *e
 	}
-	others = had != (e != nil)
 	if e != nil && !old.Cid.Equals(e.Cid) {
 		delete(d.attributes, name)
 	}
-	kid := d.kids[name]
-	if _, changed := d.changed[name]; changed || kid == nil {
-		return others
+	if _, changed := d.changed[name]; !changed && d.kids[name] != nil {
+		ws.applyKid(p, d.kids[name], e)
 	}
-	switch info, differs := p.infos[name]; {
-	case e == nil:
+	return had != (e != nil)
+}
+
+// applyKid makes a node as planned.
+func (ws *Workspace) applyKid(p *plan, kid *Node, e *unixfs.Entry) {
+	if e == nil {
 		ws.vanish(kid)
-	case !differs:
+		return
+	}
+	if kid.entry.Cid.Equals(e.Cid) { // of a directory that was planned as well
+		kid.entry = *e
+		return
+	}
+	info, known := p.infos[kid.name]
+	switch {
+	case !known:
+		p.late = true
 	case info.Kind != kid.kind:
 		ws.detach(kid)
-		ws.tell(p.node, name)
+		ws.tell(p.node, kid.name)
 	case kid.dir == nil:
 		ws.replace(kid, *e, info)
+	default:
+		p.late = true
 	}
-	return others
 }
 
 // replace makes the file or symlink n show what somebody else has put there. ws.mu is held.

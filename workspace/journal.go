@@ -90,14 +90,22 @@ func (j *journal) sync() error {
 	return nil
 }
 
-// datasync makes the content of a file durable, and what it takes to find that.
+// datasync makes the content of a file durable, and what it takes to find that. A file that was
+// closed is an fs.ErrClosed.
 func datasync(f *os.File) error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	var done error
+	err = raw.Control(func(fd uintptr) {
+		for {
+			if done = unix.Fdatasync(int(fd)); !errors.Is(done, unix.EINTR) {
+				return
+			}
+		}
+	})
+	return errors.Join(err, done)
 }
 
 // close closes the journal. It does not remove it.
