@@ -53,8 +53,10 @@ type Options struct {
 	At       cid.Cid       // the tree to show; undefined is that of the head, now and later
 	Timeout  time.Duration // how long to wait for a block; 0 is DefaultTimeout
 	Command  string        // the name in the log
-	Log      func(format string, args ...any)
-	Watch    func(Event) // is told what others have changed; it must not call back into the workspace at once
+	// Missing returns a block that is not here, from elsewhere and verified; nil is nobody to ask.
+	Missing func(context.Context, cid.Cid) ([]byte, error)
+	Log     func(format string, args ...any)
+	Watch   func(Event) // is told what others have changed; it must not call back into the workspace at once
 }
 
 // DefaultTimeout is how long a read waits for a block.
@@ -103,6 +105,21 @@ type Workspace struct {
 	stopped    sync.WaitGroup
 }
 
+// reading reads blocks that are here, and others from elsewhere.
+type reading struct {
+	store.Getter
+	missing func(context.Context, cid.Cid) ([]byte, error)
+}
+
+// Get implements [store.Getter].
+func (r reading) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
+	data, err := r.Getter.Get(ctx, c)
+	if r.missing != nil && errors.Is(err, store.ErrNotFound) {
+		return r.missing(ctx, c)
+	}
+	return data, err
+}
+
 // A view is what the head shows.
 type view struct {
 	repo.Head
@@ -115,7 +132,7 @@ type view struct {
 // read only.
 func Open(ctx context.Context, r *repo.Repo, opt Options) (*Workspace, error) {
 	ws := &Workspace{
-		repo: r, blocks: r.Store(), opt: opt, chunks: newChunkCache(maxCachedChunks), numbers: map[uint64]*Node{},
+		repo: r, blocks: reading{r.Store(), opt.Missing}, opt: opt, chunks: newChunkCache(maxCachedChunks), numbers: map[uint64]*Node{},
 		dirty: map[*Node]struct{}{}, fresh: map[*Node]struct{}{}, replayed: map[uint64]*file{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}

@@ -10,6 +10,7 @@ import (
 
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
+	"archivecache/merge"
 	"archivecache/mount"
 	"archivecache/repo"
 	"archivecache/tree/path"
@@ -30,7 +31,9 @@ What is written is safe once the call returns, also if mount is killed, and
 after fsync also if the machine is; it is committed within a second, as drafts,
 so no key is needed. Other commands see it then, and the mount shows what they,
 merges and other mounts have committed. A version in conflict stands under its
-name, as hello~5b418abb.txt: edit what shall stay, and remove the others.
+name, as hello~5b418abb.txt: edit what shall stay, and remove the others. What is
+not here, such as what merge -metadata-only has left, is fetched from friends and
+gateways when it is read.
 
 -at shows the tree as it was after an entry of the log, -list what is mounted.
 Extended attributes user.archivecache.* tell policy, owner, author, sequence,
@@ -56,10 +59,12 @@ type options struct {
 	json       bool
 	others     bool
 	debug      bool
+	fetch      func() (merge.Options, error)
 }
 
 func run(ctx context.Context, env *local.Env) error {
 	var opt options
+	opt.fetch = env.FetchFlags()
 	env.Flags.StringVar(&opt.identity, "identity", "", "the `PATH` of the author of what is written (default: your first identity)")
 	env.Flags.BoolVar(&opt.readOnly, "read-only", false, "nothing can be written")
 	env.Flags.StringVar(&opt.at, "at", "", "show the tree as of the entry `VERSION` of the log")
@@ -98,7 +103,13 @@ func show(ctx context.Context, env *local.Env, opt options, at []string, mountpo
 		return err
 	}
 	defer r.Close()
-	ws, watcher, err := open(ctx, env, r, opt)
+	fetch, err := opt.fetch()
+	if err != nil {
+		return err
+	}
+	lazy := merge.NewLazy(r.Dir(), fetch)
+	defer lazy.Close()
+	ws, watcher, err := open(ctx, env, r, opt, workspace.Options{Missing: lazy.Get, Timeout: fetch.Fetch.BlockTimeout})
 	if err != nil {
 		return err
 	}
@@ -121,15 +132,15 @@ func clear(env *local.Env, mountpoint string) error {
 	return err
 }
 
-func open(ctx context.Context, env *local.Env, r *repo.Repo, opt options) (*workspace.Workspace, *mount.Watcher, error) {
+func open(ctx context.Context, env *local.Env, r *repo.Repo, opt options, wo workspace.Options) (*workspace.Workspace, *mount.Watcher, error) {
 	watcher := new(mount.Watcher)
 	version, err := versionOf(ctx, r, opt.at)
 	if err != nil {
 		return nil, nil, err
 	}
-	ws, err := workspace.Open(ctx, r, workspace.Options{
-		Identity: opt.identity, ReadOnly: opt.readOnly, At: version, Command: env.Name, Log: env.Say, Watch: watcher.Tell,
-	})
+	wo.Identity, wo.ReadOnly, wo.At = opt.identity, opt.readOnly, version
+	wo.Command, wo.Log, wo.Watch = env.Name, env.Say, watcher.Tell
+	ws, err := workspace.Open(ctx, r, wo)
 	return ws, watcher, err
 }
 
