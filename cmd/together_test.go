@@ -56,7 +56,7 @@ func TestTogether(t *testing.T) {
 		group.Go(func() error { return command.work(ctx) })
 	}
 	if err := group.Wait(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s\n%s", err, g.mounts[0].log(), g.mounts[1].log())
 	}
 	g.agree()
 	for _, m := range g.mounts {

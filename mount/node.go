@@ -47,6 +47,7 @@ var _ interface {
 	fs.NodeListxattrer
 	fs.NodeSetxattrer
 	fs.NodeRemovexattrer
+	fs.NodeOnAdder
 	fs.NodeOnForgetter
 } = (*node)(nil)
 
@@ -267,6 +268,9 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	out.NameLen = unixfs.MaxName
 	return fs.OK
 }
+
+// OnAdd implements [fs.NodeOnAdder].
+func (n *node) OnAdd(context.Context) { n.node.Hold() }
 
 // OnForget implements [fs.NodeOnForgetter].
 func (n *node) OnForget() { n.node.Forget() }

@@ -25,12 +25,35 @@ const (
 	sweepEvery = 10 * time.Second
 )
 
-// work commits what is changed and follows the head, until the workspace is closed.
+// work commits what is changed, until the workspace is closed.
 func (ws *Workspace) work() {
+	retry := time.NewTicker(retryAfter)
+	defer retry.Stop()
+	failed := false
+	for {
+		select {
+		case <-ws.stop:
+			return
+		case <-retry.C:
+			if failed {
+				ws.kick()
+			}
+		case <-ws.wake:
+			if ws.waitQuiet() {
+				failed = !ws.tryCommit()
+			}
+			if failed {
+				ws.pause()
+			}
+		}
+	}
+}
+
+// watch follows the head, until the workspace is closed.
+func (ws *Workspace) watch() {
 	poll, sweep := time.NewTicker(pollEvery), time.NewTicker(sweepEvery)
 	defer poll.Stop()
 	defer sweep.Stop()
-	var failed time.Time
 	for {
 		select {
 		case <-ws.stop:
@@ -39,14 +62,6 @@ func (ws *Workspace) work() {
 			ws.sweep(now)
 		case <-poll.C:
 			ws.poll()
-			if !failed.IsZero() && time.Since(failed) > retryAfter {
-				ws.kick()
-			}
-		case <-ws.wake:
-			if failed = (time.Time{}); ws.waitQuiet() && !ws.tryCommit() {
-				failed = time.Now()
-				ws.pause()
-			}
 		}
 	}
 }
@@ -95,7 +110,10 @@ func (ws *Workspace) poll() {
 	}
 	ctx := context.Background()
 	head, err := ws.repo.Head(ctx)
-	if err == nil && head == ws.head.Head {
+	ws.mu.RLock()
+	same := head == ws.head.Head
+	ws.mu.RUnlock()
+	if err == nil && same {
 		return
 	}
 	if err == nil {
@@ -123,12 +141,7 @@ func (ws *Workspace) commit(ctx context.Context, all bool) error {
 		return nil
 	}
 	refused, err := ws.store(ctx, g)
-	if err = errors.Join(err, ws.repo.EndWriting()); err == nil {
-		// What is committed and what it makes of the directories above become known at once: else a
-		// directory that is renamed in between would be made of what it was.
-		err = ws.followHead(ctx, func() { ws.settle(g, refused) })
-	}
-	if err != nil {
+	if err = errors.Join(err, ws.repo.EndWriting()); err != nil {
 		ws.giveBack(g)
 		return err
 	}
@@ -163,7 +176,15 @@ func (ws *Workspace) store(ctx context.Context, g *group) ([]tree.Refusal, error
 	if err := w.Commit(ctx); err != nil {
 		return nil, err
 	}
-	return ws.update(ctx, g)
+	ws.following.Lock()
+	defer ws.following.Unlock()
+	refused, err := ws.update(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	// What is committed and what it makes of the directories above become known at once: else a
+	// directory that is renamed in between would be made of what it was.
+	return refused, ws.followHead(ctx, func() { ws.settle(g, refused) })
 }
 
 func (ws *Workspace) filesTo(w store.Writer) store.Blocks {

@@ -2,9 +2,13 @@ package workspace
 
 import (
 	"context"
+	"io"
+	"sync"
 	"sync/atomic"
 
 	"archivecache/unixfs"
+
+	"github.com/ipfs/go-cid"
 )
 
 // content is the content of a file as it is committed.
@@ -13,6 +17,11 @@ type content struct {
 	entry unixfs.Entry
 	index *unixfs.Index
 	next  atomic.Int64 // where somebody who reads in order goes on
+
+	mu sync.Mutex
+	// parts are leaves that were verified, by their places, for small reads here and there: each would
+	// read and hash a whole leaf.
+	parts map[int64]io.ReaderAt
 }
 
 func (ws *Workspace) openContent(ctx context.Context, e unixfs.Entry) (*content, error) {
@@ -44,17 +53,74 @@ func (c *content) readAt(ctx context.Context, p []byte, at int64) error {
 		if err != nil {
 			return err
 		}
-		data, err := c.read(ctx, leaf)
+		n, err := c.readLeaf(ctx, p, leaf, at, ordered)
 		if err != nil {
 			return err
 		}
-		if ordered {
-			c.ahead(leaf.Start + leaf.Size)
-		}
-		n := copy(p, data[at-leaf.Start:])
 		p, at = p[n:], at+int64(n)
 	}
 	return nil
+}
+
+// readLeaf reads from a leaf to its end, or as much as p takes.
+func (c *content) readLeaf(ctx context.Context, p []byte, leaf unixfs.Leaf, at int64, ordered bool) (int, error) {
+	p = p[:min(int64(len(p)), leaf.Start+leaf.Size-at)]
+	here := leaf.Data == nil && !ordered && len(p) < smallRead && !c.ws.chunks.has(leaf.Cid)
+	if here && c.readPart(p, leaf, at) {
+		return len(p), nil
+	}
+	data, err := c.read(ctx, leaf)
+	if err != nil {
+		return 0, err
+	}
+	if here {
+		c.keepPart(ctx, leaf)
+	}
+	if ordered {
+		c.ahead(leaf.Start + leaf.Size)
+	}
+	return copy(p, data[at-leaf.Start:]), nil
+}
+
+const (
+	// smallRead is how many bytes at a time are read where they stand, if the leaf was verified before.
+	smallRead = 64 << 10
+	// maxParts is how many leaves of a file are known to be verified: those of 64 GiB.
+	maxParts = 1 << 16
+)
+
+// readPart reads a piece of a leaf that was verified before.
+func (c *content) readPart(p []byte, leaf unixfs.Leaf, at int64) bool {
+	c.mu.Lock()
+	part := c.parts[leaf.Start]
+	c.mu.Unlock()
+	if part == nil {
+		return false
+	}
+	n, err := part.ReadAt(p, at-leaf.Start)
+	if n == len(p) {
+		return true
+	}
+	if err != nil { // its file may have been written anew
+		c.mu.Lock()
+		delete(c.parts, leaf.Start)
+		c.mu.Unlock()
+	}
+	return false
+}
+
+// keepPart remembers where a leaf stands that was verified just now.
+func (c *content) keepPart(ctx context.Context, leaf unixfs.Leaf) {
+	part, err := c.ws.repo.Part(ctx, leaf.Cid)
+	if err != nil || part == nil || leaf.Cid.Type() != cid.Raw {
+		return // then it is read whole
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parts == nil || len(c.parts) >= maxParts {
+		c.parts = map[int64]io.ReaderAt{}
+	}
+	c.parts[leaf.Start] = part
 }
 
 func (c *content) read(ctx context.Context, leaf unixfs.Leaf) ([]byte, error) {

@@ -21,12 +21,12 @@ type plan struct {
 
 // follow makes the workspace show the head.
 func (ws *Workspace) follow(ctx context.Context) error {
-	ws.committing.Lock()
-	defer ws.committing.Unlock()
+	ws.following.Lock()
+	defer ws.following.Unlock()
 	return ws.followHead(ctx, func() {})
 }
 
-// followHead is follow for who commits. First is done before anything else becomes known, and only
+// followHead is follow for who has ws.following. First is done before anything else becomes known, and only
 // if there is no error.
 func (ws *Workspace) followHead(ctx context.Context, first func()) error {
 	if err := ws.followOnce(ctx, first); err != nil {
@@ -64,6 +64,14 @@ func (ws *Workspace) followOnce(ctx context.Context, first func()) error {
 		ws.apply(p)
 	}
 	ws.applyAttributes(recorded)
+	ws.mu.Unlock()
+	ws.tellAll()
+	return nil
+}
+
+// tellAll hands out the events.
+func (ws *Workspace) tellAll() {
+	ws.mu.Lock()
 	events := ws.events
 	ws.events = nil
 	ws.mu.Unlock()
@@ -72,7 +80,6 @@ func (ws *Workspace) followOnce(ctx context.Context, first func()) error {
 			ws.opt.Watch(e)
 		}
 	}
-	return nil
 }
 
 // tell adds an event. ws.mu is held.

@@ -70,7 +70,7 @@ func (n *Node) Lookup(ctx context.Context, name string) (*Node, error) {
 // was read.
 func (n *Node) find(name string) (*Node, unixfs.Entry, error) {
 	if kid := n.dir.kids[name]; kid != nil {
-		kid.unheld.Store(false)
+		kid.used.Store(time.Now().Unix())
 		return kid, unixfs.Entry{}, nil
 	}
 	entry, ok := n.dir.listing[name]
@@ -257,26 +257,30 @@ func (n *Node) isEmpty() bool {
 	return true
 }
 
-// Forget tells that nobody holds n any more. It is dropped a while later, unless somebody looks it
-// up again.
+// Hold tells that n has to stay as it is known until as many calls of Forget.
+func (n *Node) Hold() { n.holds.Add(1) }
+
+// Forget ends a Hold. When nobody holds n it is dropped a while later, unless somebody looks it up
+// again.
 func (n *Node) Forget() {
-	n.unheld.Store(true)
 	n.used.Store(time.Now().Unix())
+	n.holds.Add(-1)
 }
 
-// forgetAfter is how long a node stays that nobody holds, in seconds: much longer than a lookup
-// that found it takes to say so.
+// forgetAfter is how long a node stays that nobody holds, in seconds: much longer than it takes from a
+// lookup to a Hold.
 const forgetAfter = 30
 
 // sweep drops the nodes that nobody holds.
 func (ws *Workspace) sweep(now time.Time) {
 	ws.mu.Lock()
-	defer ws.mu.Unlock()
 	for _, n := range ws.numbers {
-		if n.unheld.Load() && now.Unix()-n.used.Load() >= forgetAfter && n.parent != nil && n.idle() {
+		if n.holds.Load() <= 0 && now.Unix()-n.used.Load() >= forgetAfter && n.parent != nil && n.idle() {
 			n.drop()
 		}
 	}
+	ws.mu.Unlock()
+	ws.tellAll()
 }
 
 // drop forgets n. ws.mu is held.
@@ -284,6 +288,7 @@ func (n *Node) drop() {
 	if n.parent.dir.kids[n.name] == n {
 		delete(n.parent.dir.kids, n.name)
 		n.keepAttributes()
+		n.ws.tell(n.parent, n.name) // for caches that know it after all
 	}
 	if n.ws.numbers[n.ino] == n {
 		delete(n.ws.numbers, n.ino)

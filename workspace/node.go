@@ -29,10 +29,10 @@ type Node struct {
 	// Unset they are as the content or its directory says.
 	mtime, ctime stamp
 
-	tag    atomic.Value
-	unheld atomic.Bool            // nobody holds it
-	used   atomic.Int64           // when that was said, in seconds since 1970
-	fault  atomic.Pointer[string] // why it could not be read the last time
+	tag   atomic.Value
+	holds atomic.Int64
+	used  atomic.Int64           // when it was looked up or forgotten last, in seconds since 1970
+	fault atomic.Pointer[string] // why it could not be read the last time
 
 	dir    *dir
 	file   *file
@@ -81,6 +81,7 @@ func (ws *Workspace) newNode(kind unixfs.Kind, parent *Node, name string) *Node 
 	case unixfs.File:
 		n.file = &file{node: n}
 	}
+	n.used.Store(time.Now().Unix())
 	n.ino = ws.number(parent, name)
 	ws.numbers[n.ino] = n
 	return n

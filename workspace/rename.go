@@ -3,10 +3,12 @@ package workspace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
 	"archivecache/repo"
+	"archivecache/tree"
 	"archivecache/tree/path"
 )
 
@@ -193,21 +195,20 @@ func (ws *Workspace) movePlace(ctx context.Context, kid, to *Node, toName string
 	if err := ws.Commit(ctx); err != nil {
 		return err
 	}
-	if err := ws.relocate(ctx, path.MustParse(from), path.MustParse(target)); err != nil {
-		return err
-	}
-	ws.mu.Lock()
-	delete(kid.parent.dir.kids, kid.name)
-	kid.parent, kid.name = to, toName
-	to.dir.kids[toName] = kid
-	ws.mu.Unlock()
-	return ws.follow(ctx)
+	return ws.relocate(ctx, path.MustParse(from), path.MustParse(target), func() {
+		delete(kid.parent.dir.kids, kid.name)
+		kid.parent, kid.name = to, toName
+		to.dir.kids[toName] = kid
+	})
 }
 
-// relocate moves a directory of the root, and the attributes of what is in it.
-func (ws *Workspace) relocate(ctx context.Context, from, to path.Path) error {
+// relocate moves a directory of the root, and the attributes of what is in it; moved is called when
+// that is done, before the workspace shows it.
+func (ws *Workspace) relocate(ctx context.Context, from, to path.Path, moved func()) error {
 	ws.committing.Lock()
 	defer ws.committing.Unlock()
+	ws.following.Lock()
+	defer ws.following.Unlock()
 	err := ws.repo.Update(ctx, ws.opt.Command, func(ctx context.Context, tx *repo.Tx) error {
 		root, err := tx.EditRoot(ctx)
 		if err != nil {
@@ -216,5 +217,24 @@ func (ws *Workspace) relocate(ctx context.Context, from, to path.Path) error {
 		tx.MoveAttributes(from.Parent().String(), from.Base(), to.Parent().String(), to.Base())
 		return root.Move(ctx, ws.head.author, from, to)
 	})
-	return errors.Join(err, ws.repo.EndWriting())
+	if err = errors.Join(err, ws.repo.EndWriting()); err != nil {
+		return refusal(err)
+	}
+	return ws.followHead(ctx, moved)
+}
+
+// refusal returns an error of the tree as one of the system.
+func refusal(err error) error {
+	for _, as := range []struct {
+		err    error
+		number syscall.Errno
+	}{
+		{tree.ErrNotFound, syscall.ENOENT}, {tree.ErrForbidden, syscall.EACCES}, {tree.ErrNotOwner, syscall.EACCES},
+		{tree.ErrForked, syscall.EACCES}, {path.ErrInvalid, syscall.EINVAL},
+	} {
+		if errors.Is(err, as.err) {
+			return fmt.Errorf("%w: %w", as.number, err)
+		}
+	}
+	return err
 }

@@ -99,7 +99,8 @@ type Workspace struct {
 	replayed map[uint64]*file // by the numbers of their local files, while journals are read
 
 	started    time.Time  // of the commit that was the head when the workspace was opened
-	committing sync.Mutex // held while something is committed, or the head is followed
+	committing sync.Mutex // held while something is committed
+	following  sync.Mutex // held while the head moves, or is followed; after committing, and before mu
 	wake       chan struct{}
 	stop       chan struct{}
 	stopped    sync.WaitGroup
@@ -154,6 +155,7 @@ func Open(ctx context.Context, r *repo.Repo, opt Options) (*Workspace, error) {
 		}
 	}
 	ws.stopped.Go(ws.work)
+	ws.stopped.Go(ws.watch)
 	return ws, nil
 }
 
