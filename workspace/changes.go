@@ -89,7 +89,7 @@ func (ws *Workspace) take(all bool) (*group, error) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	g := &group{}
-	if len(ws.dirty)+len(ws.fresh)+len(ws.steps) == 0 {
+	if !ws.ready(all) {
 		return g, nil
 	}
 	if err := ws.nextJournal(); err != nil {
@@ -108,6 +108,22 @@ func (ws *Workspace) take(all bool) (*group, error) {
 	g.steps, ws.steps = ws.steps, nil
 	ws.takeFresh(g)
 	return g, nil
+}
+
+// ready reports whether something has to be committed that need not wait. ws.mu is held.
+func (ws *Workspace) ready(all bool) bool {
+	if len(ws.fresh)+len(ws.steps) > 0 || all && len(ws.dirty) > 0 {
+		return true
+	}
+	now := time.Now()
+	for d := range ws.dirty {
+		for name := range d.dir.changed {
+			if kid := d.dir.kids[name]; kid == nil || kid.file == nil || !kid.file.busy(now) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // changesOf returns the changes in the directory d. ws.mu is held.

@@ -44,9 +44,23 @@ func (ws *Workspace) work() {
 			}
 			if failed {
 				ws.pause()
+			} else if ws.left() {
+				time.AfterFunc(2*busyFor, ws.kick)
 			}
 		}
 	}
+}
+
+// left reports whether something is not committed.
+func (ws *Workspace) left() bool {
+	ws.mu.RLock()
+	defer ws.mu.RUnlock()
+	for d := range ws.dirty {
+		if len(d.dir.changed) > 0 {
+			return true
+		}
+	}
+	return len(ws.fresh) > 0
 }
 
 // watch follows the head, until the workspace is closed.

@@ -116,26 +116,32 @@ func (j *journal) close() error {
 	return j.file.Close()
 }
 
-// readJournal calls fn for every record of a journal. What a killed process or a crash cut off at
-// the end is no error: nobody was told that it is there.
-func readJournal(path string, fn func([]statement) error) error {
+// readJournal calls fn for every record of a journal, up to the first that is not whole, and returns
+// how many bytes are left from there: nobody was told that they are there, or they are damaged.
+func readJournal(path string, fn func([]statement) error) (rest int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("read a journal: %w", err)
+		return 0, fmt.Errorf("read a journal: %w", err)
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("read a journal: %w", err)
+	}
+	rest = info.Size()
 	for r := bufio.NewReader(f); ; {
 		body, err := readRecord(r)
 		if err != nil || body == nil {
-			return err
+			return rest, err
 		}
 		all, err := decodeRecord(body)
 		if err != nil {
-			return fmt.Errorf("journal %s: %w", path, err)
+			return rest, fmt.Errorf("journal %s: %w", path, err)
 		}
 		if err := fn(all); err != nil {
-			return err
+			return rest, err
 		}
+		rest -= int64(8 + len(body))
 	}
 }
 

@@ -55,6 +55,7 @@ func written(t testing.TB) []byte {
 	return data
 }
 
+// read returns the records of a journal; the rest of it has to be there exactly if some are missing.
 func read(t testing.TB, data []byte) ([][]statement, error) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "j")
@@ -62,10 +63,13 @@ func read(t testing.TB, data []byte) ([][]statement, error) {
 		t.Fatal(err)
 	}
 	var got [][]statement
-	err := readJournal(name, func(all []statement) error {
+	rest, err := readJournal(name, func(all []statement) error {
 		got = append(got, all)
 		return nil
 	})
+	if size := int64(len(data)); rest < 0 || rest > size || len(got) == 0 && rest != size {
+		t.Errorf("%d of %d bytes are left after %d records", rest, size, len(got))
+	}
 	return got, err
 }
 

@@ -178,12 +178,15 @@ func (ws *Workspace) takeOver(ctx context.Context, folder, id string) error {
 	if err != nil {
 		return err
 	}
+	unread := false
 	ws.folder, ws.id = folder, id // for the local files
 	ws.locals = locals{folder: folder, left: true}
 	for _, name := range journals {
-		if err := readJournal(filepath.Join(folder, name), func(all []statement) error { return ws.replayAll(ctx, all) }); err != nil {
+		rest, err := readJournal(filepath.Join(folder, name), func(all []statement) error { return ws.replayAll(ctx, all) })
+		if err != nil {
 			return fmt.Errorf("what was left in %s: %w", filepath.Join(folder, name), err)
 		}
+		unread = unread || rest > 0
 	}
 	if err := ws.finishReplay(); err != nil {
 		return err
@@ -191,7 +194,28 @@ func (ws *Workspace) takeOver(ctx context.Context, folder, id string) error {
 	if err := ws.commitLeft(ctx, journals); err != nil {
 		return fmt.Errorf("commit what was left in %s: %w", folder, err)
 	}
+	if unread {
+		if folder, err = ws.keepAside(folder, id); err != nil {
+			return err
+		}
+	}
 	return ws.remove(ctx, folder, id)
+}
+
+// keepAside keeps a copy of what a killed workspace has left, as a part of a journal could not be
+// read: after a crash of the machine that is what was written last and not synced. It returns what can
+// be removed.
+func (ws *Workspace) keepAside(folder, id string) (string, error) {
+	aside := filepath.Join(ws.Dir(), workspacesFolder, refusedFolder, id)
+	err := os.MkdirAll(filepath.Dir(aside), 0o700)
+	if err == nil {
+		err = os.Rename(folder, aside)
+	}
+	if err != nil {
+		return "", fmt.Errorf("keep what was left in %s: %w", folder, err)
+	}
+	ws.log("a part of what was written could not be read; it is kept in %s", aside)
+	return folder, nil
 }
 
 // leftJournals returns the names of the journals in a folder that are not committed, in order.
