@@ -80,6 +80,7 @@ type together struct {
 
 	baton sync.Mutex // held by who changes the file of that name
 	turns int
+	last  string // who was the last
 }
 
 // set notes what somebody was told is there; "" is nothing.
@@ -204,11 +205,22 @@ func (w *worker) pass() error {
 			return err
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; written by %s; %s", err, w.last, w.whoSees(path))
 		}
 	}
 	w.turns++
+	w.last = w.name
 	return w.write(path, want+"x\n")
+}
+
+// whoSees tells how long a file is for each.
+func (g *together) whoSees(path string) string {
+	text := fmt.Sprintf("%d bytes in the tree", len(g.run("cat", "-repo", "a", path))+1)
+	for _, m := range g.mounts {
+		b, err := os.ReadFile(m.path(path))
+		text += fmt.Sprintf(", %d in %s (%v)", len(b), m.at, err)
+	}
+	return text
 }
 
 func (w *worker) read(path string) (string, error) {

@@ -56,25 +56,28 @@ type file struct {
 
 // load reads the first block of f, if that was not done yet.
 func (f *file) load(ctx context.Context) error {
-	f.mu.RLock()
-	loaded := f.loaded
-	f.mu.RUnlock()
-	if loaded {
-		return nil
+	ws := f.node.ws
+	for {
+		ws.mu.RLock()
+		f.mu.RLock()
+		loaded, entry := f.loaded, f.node.entry
+		f.mu.RUnlock()
+		ws.mu.RUnlock()
+		if loaded {
+			return nil
+		}
+		base, err := ws.openContent(ctx, entry)
+		if err != nil {
+			return f.node.unreadable(err)
+		}
+		ws.mu.RLock()
+		f.mu.Lock()
+		if !f.loaded && f.local == nil && f.node.entry.Cid.Equals(entry.Cid) { // else it was replaced meanwhile
+			f.setBase(base)
+		}
+		f.mu.Unlock()
+		ws.mu.RUnlock()
 	}
-	f.node.ws.mu.RLock()
-	entry := f.node.entry
-	f.node.ws.mu.RUnlock()
-	base, err := f.node.ws.openContent(ctx, entry)
-	if err != nil {
-		return f.node.unreadable(err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.loaded && f.local == nil {
-		f.setBase(base)
-	}
-	return nil
 }
 
 // setBase makes f what is committed. f.mu is held.
@@ -89,9 +92,6 @@ func (f *file) setBase(base *content) {
 
 // begin locks f for a change and makes sure that it will be committed.
 func (f *file) begin(ctx context.Context) error {
-	if err := f.load(ctx); err != nil {
-		return err
-	}
 	f.mu.Lock()
 	if f.changed {
 		return nil
@@ -101,17 +101,27 @@ func (f *file) begin(ctx context.Context) error {
 	if err := ws.makeRoom(ctx); err != nil {
 		return err
 	}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	f.mu.Lock()
-	if f.changed {
-		return nil
-	}
-	if err := f.change(); err != nil {
-		f.mu.Unlock()
+	for {
+		if err := f.load(ctx); err != nil {
+			return err
+		}
+		ws.mu.Lock()
+		f.mu.Lock()
+		if !f.loaded { // it was replaced meanwhile
+			f.mu.Unlock()
+			ws.mu.Unlock()
+			continue
+		}
+		var err error
+		if !f.changed {
+			err = f.change()
+		}
+		ws.mu.Unlock()
+		if err != nil {
+			f.mu.Unlock()
+		}
 		return err
 	}
-	return nil
 }
 
 // change notes that f differs from what is committed. Both locks are held.
@@ -309,10 +319,16 @@ func (f *file) cut(ctx context.Context, size int64) error {
 
 // readAt reads from f; behind its end there is nothing.
 func (f *file) readAt(ctx context.Context, p []byte, at int64) (int, error) {
-	if err := f.load(ctx); err != nil {
-		return 0, err
+	for {
+		if err := f.load(ctx); err != nil {
+			return 0, err
+		}
+		f.mu.RLock()
+		if f.loaded {
+			break
+		}
+		f.mu.RUnlock() // it was replaced meanwhile
 	}
-	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if at >= f.size {
 		return 0, nil

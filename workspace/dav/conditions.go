@@ -51,8 +51,9 @@ func matches(list, etag string) bool {
 // make room the library would remove what it is of. Without a header Overwrite it is T, which the
 // library knows with COPY only.
 func (q *request) checkDestination(r *http.Request) error {
-	u, err := url.Parse(r.Header.Get("Destination"))
-	if err != nil {
+	text := r.Header.Get("Destination")
+	u, err := url.Parse(text)
+	if err != nil || text == "" {
 		return refuse(http.StatusBadRequest, "the header Destination is no URL")
 	}
 	if r.Header.Get("Overwrite") == "" {

@@ -24,8 +24,9 @@
 //
 // # Bounds
 //
-// Bodies other than those of PUT have 128 KiB, lists go one level deep (propfind-finite-depth), and
-// there are 1000 locks, of an hour at most unless they are refreshed. Locks are in memory.
+// Bodies other than those of PUT have 128 KiB, those of LOCK 8 KiB, lists go one level deep
+// (propfind-finite-depth), and there are 1000 locks, of an hour at most unless they are refreshed.
+// Locks are in memory.
 //
 // # Properties
 //

@@ -18,6 +18,7 @@ import (
 	"archivecache/identity"
 	"archivecache/repo"
 	"archivecache/store"
+	"archivecache/tree"
 	"archivecache/tree/path"
 	"archivecache/tree/reference"
 	"archivecache/unixfs"
@@ -126,16 +127,24 @@ func (s *site) add(who, at, text string) {
 
 func (s *site) put(who, at string, e unixfs.Entry) {
 	s.Helper()
-	err := s.repo.Update(s.Context(), "add", func(ctx context.Context, tx *repo.Tx) error {
+	s.update("add", func(ctx context.Context, tx *repo.Tx, root *tree.Root) error {
 		author, err := s.repo.Author(ctx, tx.Tree, who)
 		if err != nil {
 			return err
 		}
+		return root.Put(ctx, author, path.MustParse(at), e, false)
+	})
+}
+
+// update commits what fn does to the root.
+func (s *site) update(command string, fn func(context.Context, *repo.Tx, *tree.Root) error) {
+	s.Helper()
+	err := s.repo.Update(s.Context(), command, func(ctx context.Context, tx *repo.Tx) error {
 		root, err := tx.EditRoot(ctx)
 		if err != nil {
 			return err
 		}
-		return root.Put(ctx, author, path.MustParse(at), e, false)
+		return fn(ctx, tx, root)
 	})
 	if err != nil {
 		s.Fatal(err)

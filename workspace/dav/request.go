@@ -201,8 +201,12 @@ func (q *request) release() {
 	}
 }
 
-// maxBody is how long the body of a request may be that is no file, in bytes.
-const maxBody = 128 << 10
+const (
+	// maxBody is how long the body of a request may be that is no file, in bytes.
+	maxBody = 128 << 10
+	// maxLockBody is how long that of LOCK may be: what it says of the owner stays in memory.
+	maxLockBody = 8 << 10
+)
 
 // A body notes whether all of it has come.
 type body struct {
@@ -212,7 +216,11 @@ type body struct {
 }
 
 func (q *request) limitBody(r *http.Request) {
-	if q.method != http.MethodPut {
+	switch q.method {
+	case http.MethodPut:
+	case "LOCK":
+		r.Body = http.MaxBytesReader(nil, r.Body, maxLockBody)
+	default:
 		r.Body = http.MaxBytesReader(nil, r.Body, maxBody)
 	}
 	q.body = &body{ReadCloser: r.Body, request: q}

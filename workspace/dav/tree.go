@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"syscall"
 
+	"archivecache/tree"
 	"archivecache/unixfs"
 	"archivecache/workspace"
 )
@@ -166,6 +167,9 @@ func (q *request) move(ctx context.Context, oldName, newName string) error {
 	if err != nil {
 		return err
 	}
+	if err := q.mayMove(ctx, from, kid, name); err != nil {
+		return err
+	}
 	over, err := q.lookup(ctx, to, toName)
 	isThere := err == nil
 	if isThere && q.over && (over.Kind() == unixfs.Directory || kid.Kind() == unixfs.Directory) {
@@ -174,6 +178,29 @@ func (q *request) move(ctx context.Context, oldName, newName string) error {
 	hidden := isThere && over.Kind() == unixfs.Symlink // or the library had not come here
 	return from.Rename(ctx, name, to, toName, !q.over && !hidden)
 }
+
+// mayMove looks whether what stands in plain directories may go with them: of what others have there
+// only a copy would.
+func (q *request) mayMove(ctx context.Context, d, kid *workspace.Node, name string) error {
+	if policy, err := kid.Xattr(ctx, policyAttribute); err != nil || policy != string(tree.DirectoryPolicy) {
+		return nil // a file, or all of one author
+	}
+	if err := d.MayRemove(ctx, name); err != nil {
+		return err
+	}
+	return q.eachIn(ctx, kid, func(name string) error {
+		below, err := q.lookup(ctx, kid, name)
+		if err != nil {
+			return err
+		}
+		if err := kid.MayRemove(ctx, name); err != nil {
+			return err
+		}
+		return q.mayMove(ctx, kid, below, name)
+	})
+}
+
+const policyAttribute = "user.archivecache.policy"
 
 // moveOver moves something to where something else stands that cannot be replaced in one go: that is
 // set aside until the move is done.

@@ -1,6 +1,7 @@
 package dav_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"archivecache/repo"
+	"archivecache/tree"
+	"archivecache/tree/path"
 	"archivecache/unixfs"
 	"archivecache/workspace"
 )
@@ -177,6 +181,31 @@ func TestForbidden(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	if after, err := s.repo.Head(t.Context()); err != nil || after.Cid != before.Cid {
 		t.Errorf("the tree has changed: %v, %v", after, err)
+	}
+}
+
+// TestOthersInside moves and removes a plain directory in which somebody else has one.
+func TestOthersInside(t *testing.T) {
+	s := newSite(t, workspace.Options{}, nil)
+	for _, who := range []string{"other", "me"} {
+		s.add("identities/"+who, "root/"+who+"/f", who)
+		s.update("move", func(ctx context.Context, tx *repo.Tx, root *tree.Root) error {
+			author, err := s.repo.Author(ctx, tx.Tree, "identities/"+who)
+			if err != nil {
+				return err
+			}
+			return root.Move(ctx, author, path.MustParse("root/"+who), path.MustParse("root/people/"+who))
+		})
+	}
+	s.within("it is there", func() bool { return slices.Contains(s.names("/root"), "people") })
+	s.want(403, "MOVE", "/root/people", "", "Destination", "/root/folk")
+	s.want(403, "DELETE", "/root/people", "")
+	s.want(403, "MOVE", "/root/own", "", "Destination", "/root/people")
+	s.wantNames("/root/people", "me", "other")
+	s.want(201, "MOVE", "/root/people/me", "", "Destination", "/root/folk")
+	s.within("moved", func() bool { return s.committed("root/folk/f") == "me" && s.committed("root/people/me/f") == "" })
+	if got := s.committed("root/people/other/f"); got != "other" {
+		t.Errorf("another's: %q", got)
 	}
 }
 
