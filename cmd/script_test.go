@@ -96,11 +96,15 @@ func runStories(t *testing.T, store, api, otherAPI string) {
 			env.Setenv("ARCHIVECACHE_API", api)
 			env.Setenv("OTHER_API", otherAPI)
 			noteEnd(env, store)
+			env.Defer(func() { endMounts(env.WorkDir) })
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "embedded" || name == "kubo" {
+			switch name {
+			case "embedded", "kubo":
 				return name == store, nil
+			case "fuse":
+				return hasFUSE(), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
@@ -111,6 +115,8 @@ func runStories(t *testing.T, store, api, otherAPI string) {
 // words are the commands of our own that stories use.
 var words = map[string]func(*testscript.TestScript, bool, []string){
 	"sh":       sh,
+	"soon":     inTime,
+	"gone":     gone,
 	"refused":  status(1, true),
 	"usage":    status(2, true),
 	"partly":   status(3, false),

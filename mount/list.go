@@ -35,10 +35,11 @@ func List() ([]Info, error) {
 
 func ours(m *mountinfo.Info) (skip, stop bool) { return m.FSType != "fuse."+fsType, false }
 
-// isStale reports whether nobody answers for a mount any more.
+// isStale reports whether nobody answers for a mount any more. Attributes would not tell: the kernel
+// may have kept them.
 func isStale(dir string) bool {
-	_, err := os.Lstat(dir)
-	return errors.Is(err, syscall.ENOTCONN)
+	var st unix.Statfs_t
+	return errors.Is(unix.Statfs(dir, &st), syscall.ENOTCONN)
 }
 
 // Clear takes away what is mounted at dir if the process behind it has died; it reports whether it
@@ -47,21 +48,45 @@ func Clear(dir string) (bool, error) {
 	if !isStale(dir) {
 		return false, nil
 	}
-	abs, err := filepath.Abs(dir)
+	real, err := realPath(dir)
 	if err != nil {
 		return false, err
 	}
-	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(abs))
+	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(real))
 	if err != nil {
 		return false, fmt.Errorf("list mounts: %w", err)
 	}
 	if len(mounts) == 0 {
 		return false, nil
 	}
-	if skip, _ := ours(mounts[0]); skip {
+	if skip, _ := ours(mounts[len(mounts)-1]); skip {
 		return false, fmt.Errorf("%s: %w: of type %s, and nobody answers for it", dir, ErrInUse, mounts[0].FSType)
 	}
-	return true, detach(abs)
+	return true, detach(real)
+}
+
+// realPath returns the path of a mountpoint without symlinks. What is mounted there is not looked at,
+// as it does not answer.
+func realPath(dir string) (string, error) {
+	for range 40 {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return "", err
+		}
+		above, err := filepath.EvalSymlinks(filepath.Dir(abs))
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(above, filepath.Base(abs))
+		target, err := os.Readlink(dir)
+		if err != nil {
+			return dir, nil // no symlink
+		}
+		if dir = target; !filepath.IsAbs(target) {
+			dir = filepath.Join(above, target)
+		}
+	}
+	return "", fmt.Errorf("%s: %w", dir, syscall.ELOOP)
 }
 
 // checkMountpoint returns an error if nothing can be mounted on dir.
@@ -69,7 +94,7 @@ func checkMountpoint(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w: it does not exist", dir, ErrMountpoint)
+		return fmt.Errorf("%q: %w: it does not exist", dir, ErrMountpoint)
 	case err != nil:
 		return fmt.Errorf("%s: %w: %w", dir, ErrMountpoint, err)
 	case !info.IsDir():

@@ -3,6 +3,7 @@ package mount
 import (
 	"context"
 	"errors"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 // A filesystem is what all nodes of a mount share.
 type filesystem struct {
 	uid, gid uint32 // of everything
+	mu       sync.Mutex
 }
 
 // A node is a node of the workspace, as the kernel knows it.
@@ -68,9 +70,15 @@ func errno(err error) syscall.Errno {
 // child returns the inode of a node of the workspace, and fills in what the kernel wants to know.
 func (n *node) child(ctx context.Context, kid *workspace.Node, out *fuse.EntryOut) *fs.Inode {
 	n.fs.fill(kid.Attr(), &out.Attr)
-	inode := n.NewInode(ctx, &node{node: kid, fs: n.fs}, fs.StableAttr{Mode: typeOf(kid.Kind()), Ino: kid.Number()})
-	kid.SetTag(inode.Operations())
-	return inode
+	n.fs.mu.Lock()
+	defer n.fs.mu.Unlock()
+	// There is one inode for each node, so that the kernel can be told what becomes of it.
+	if known, ok := kid.Tag().(*node); ok && known.fs == n.fs && !known.Forgotten() {
+		return known.EmbeddedInode()
+	}
+	next := &node{node: kid, fs: n.fs}
+	kid.SetTag(next)
+	return n.NewInode(ctx, next, fs.StableAttr{Mode: typeOf(kid.Kind()), Ino: kid.Number()})
 }
 
 func typeOf(kind unixfs.Kind) uint32 {

@@ -359,6 +359,7 @@ func (f *file) readPart(ctx context.Context, p []byte, at int64) (int, error) {
 		if err := f.base.readAt(ctx, p, at); err != nil {
 			return 0, f.node.unreadable(err)
 		}
+		f.node.readable()
 		return len(p), nil
 	}
 	n, err := f.local.ReadAt(p, at)

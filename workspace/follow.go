@@ -265,11 +265,24 @@ func (ws *Workspace) detach(n *Node) {
 	}
 	n.gone = true
 	delete(ws.fresh, n)
+	ws.tellBelow(n)
 	if n.file != nil {
 		n.file.mu.Lock()
 		n.file.dropUnused()
 		n.file.mu.Unlock()
 	}
+}
+
+// tellBelow tells of all that went away with n: who stands in it still knows it. ws.mu is held.
+func (ws *Workspace) tellBelow(n *Node) {
+	if n.dir == nil {
+		return
+	}
+	for name, kid := range n.dir.kids {
+		ws.tell(n, name)
+		ws.tellBelow(kid)
+	}
+	ws.tell(n, "")
 }
 
 // applyAttributes makes nodes have what was recorded of late. ws.mu is held.

@@ -20,6 +20,9 @@ func (n *Node) Open(ctx context.Context, write bool) (*Handle, error) {
 	if write {
 		n.ws.mu.RLock()
 		err := n.mayChange()
+		if err == nil && !n.gone && n.lost() {
+			err = syscall.ESTALE // somebody else has removed a directory above
+		}
 		n.ws.mu.RUnlock()
 		if err != nil {
 			return nil, err

@@ -35,6 +35,13 @@ func (n *Node) unreadable(err error) error {
 	return fmt.Errorf("%w: %w", syscall.EIO, err)
 }
 
+// readable notes that n could be read.
+func (n *Node) readable() {
+	if n.fault.Load() != nil {
+		n.fault.Store(nil)
+	}
+}
+
 func (n *Node) sayFault(text string) {
 	at, _ := n.Path()
 	n.ws.log("%s: %s", at, text)
@@ -69,6 +76,9 @@ func (n *Node) Lookup(ctx context.Context, name string) (*Node, error) {
 // find returns the node under a name, or the entry that one has to be made of. ws.mu is held, and n
 // was read.
 func (n *Node) find(name string) (*Node, unixfs.Entry, error) {
+	if n.lost() {
+		return nil, unixfs.Entry{}, syscall.ENOENT
+	}
 	if kid := n.dir.kids[name]; kid != nil {
 		kid.used.Store(time.Now().Unix())
 		return kid, unixfs.Entry{}, nil
@@ -160,6 +170,7 @@ func (n *Node) read(ctx context.Context) error {
 		if err != nil {
 			return n.unreadable(err)
 		}
+		n.readable()
 		ws.mu.Lock()
 		if n.dir.listing == nil && n.entry.Cid.Equals(entry.Cid) {
 			n.dir.listing, n.dir.attributes = listing, attributes
@@ -203,6 +214,10 @@ func (n *Node) List(ctx context.Context) ([]Name, error) {
 		return nil, err
 	}
 	n.ws.mu.RLock()
+	if n.lost() {
+		n.ws.mu.RUnlock()
+		return nil, nil
+	}
 	entries := make(map[string]unixfs.Entry, len(n.dir.listing))
 	names := make([]Name, 0, len(n.dir.listing)+len(n.dir.kids))
 	for name, e := range n.dir.listing {

@@ -62,6 +62,10 @@ func ready(env *local.Env, dir string) error {
 	}
 	log, err := os.OpenFile(filepath.Join(dir, logFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
+		env.Say("there will be no log: %v", err)
+		log, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	}
+	if err != nil {
 		return fmt.Errorf("go into the background: %w", err)
 	}
 	defer log.Close()

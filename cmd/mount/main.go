@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"syscall"
 
 	"archivecache/internal/cli"
 	"archivecache/internal/local"
@@ -95,6 +97,8 @@ const memory = 160 << 20
 // show mounts the tree and returns when it is not mounted any more.
 func show(ctx context.Context, env *local.Env, opt options, at []string, mountpoint string) error {
 	debug.SetMemoryLimit(memory)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // as when a terminal is closed
+	defer stop()
 	if err := clear(env, mountpoint); err != nil {
 		return err
 	}
@@ -118,6 +122,8 @@ func show(ctx context.Context, env *local.Env, opt options, at []string, mountpo
 		env.Say("mounted on %s", mountpoint)
 		if err = ready(env, r.Dir()); err == nil {
 			err = wait(ctx, env, m)
+		} else {
+			err = errors.Join(err, m.Unmount())
 		}
 	}
 	return errors.Join(err, ws.Close(context.WithoutCancel(ctx)))

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -200,15 +201,27 @@ func lines(err error) []string {
 	return []string{err.Error()}
 }
 
+// hints returns the next steps that an error, and what it is made of, carry, each once.
 func hints(err error) []string {
 	var all []string
-	for err != nil {
-		if h, ok := err.(*hintError); ok {
-			all = append(all, h.hint)
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *hintError:
+		all = append([]string{e.hint}, hints(e.error)...)
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			all = append(all, hints(part)...)
 		}
-		err = errors.Unwrap(err)
+	default:
+		return hints(errors.Unwrap(err))
 	}
-	return all
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(hint string) bool {
+		again := seen[hint]
+		seen[hint] = true
+		return again
+	})
 }
 
 // Texts is an option that may be given several times.
