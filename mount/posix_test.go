@@ -1,9 +1,12 @@
+//go:build linux
+
 package mount_test
 
 import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,5 +58,18 @@ func TestModel(t *testing.T) {
 			})
 			s.stop()
 		})
+	}
+}
+
+// TestDocs holds docs/mount.md to the checks that fail.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../docs/mount.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range expected {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/mount.md does not name %s", name)
+		}
 	}
 }

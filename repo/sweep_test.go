@@ -154,7 +154,10 @@ func TestForgetKeepsUndos(t *testing.T) {
 
 // TestOlderTables opens repositories of programs that did not know all tables.
 func TestOlderTables(t *testing.T) {
-	for _, lacks := range []string{"DROP TABLE pinning", "DROP TABLE pinning; DROP TABLE undone; DROP TABLE imported"} {
+	for _, lacks := range []string{
+		"DROP TABLE attribute", "DROP TABLE attribute; DROP TABLE pinning",
+		"DROP TABLE attribute; DROP TABLE pinning; DROP TABLE undone; DROP TABLE imported",
+	} {
 		openOlder(t, lacks)
 	}
 }
@@ -175,6 +178,9 @@ func openOlder(t *testing.T, lacks string) {
 	}
 	if services, err := again.PinningServices(t.Context()); err != nil || len(services) != 0 {
 		t.Errorf("pinning services %v: %v", services, err)
+	}
+	if found, err := again.Attributes(t.Context(), "root/x"); err != nil || len(found) != 0 {
+		t.Errorf("attributes %v: %v", found, err)
 	}
 }
 

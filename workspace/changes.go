@@ -112,7 +112,7 @@ func (ws *Workspace) take(all bool) (*group, error) {
 
 // ready reports whether something has to be committed that need not wait. ws.mu is held.
 func (ws *Workspace) ready(all bool) bool {
-	if len(ws.fresh)+len(ws.steps) > 0 || all && len(ws.dirty) > 0 {
+	if len(ws.fresh) > 0 || all && len(ws.dirty) > 0 {
 		return true
 	}
 	now := time.Now()

@@ -12,8 +12,6 @@ import (
 	"sync"
 
 	"archivecache/dagcbor"
-
-	"golang.org/x/sys/unix"
 )
 
 // maxRecord is the longest record of a journal, in bytes: a renamed directory with all that was
@@ -88,24 +86,6 @@ func (j *journal) sync() error {
 	j.synced = max(j.synced, size)
 	j.mu.Unlock()
 	return nil
-}
-
-// datasync makes the content of a file durable, and what it takes to find that. A file that was
-// closed is an fs.ErrClosed.
-func datasync(f *os.File) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var done error
-	err = raw.Control(func(fd uintptr) {
-		for {
-			if done = unix.Fdatasync(int(fd)); !errors.Is(done, unix.EINTR) {
-				return
-			}
-		}
-	})
-	return errors.Join(err, done)
 }
 
 // close closes the journal. It does not remove it.

@@ -174,8 +174,23 @@ func (n *Node) read(ctx context.Context) error {
 		ws.mu.Lock()
 		if n.dir.listing == nil && n.entry.Cid.Equals(entry.Cid) {
 			n.dir.listing, n.dir.attributes = listing, attributes
+			n.forgetOld(at)
 		}
 		ws.mu.Unlock()
+	}
+}
+
+// forgetOld drops recorded attributes of what somebody else has removed, with the next commit. ws.mu
+// is held.
+func (n *Node) forgetOld(at string) {
+	if n.ws.opt.ReadOnly || n.mayChange() != nil {
+		return
+	}
+	for name := range n.dir.attributes {
+		if _, there := n.dir.listing[name]; !there {
+			delete(n.dir.attributes, name)
+			n.ws.steps = append(n.ws.steps, func(tx *repo.Tx) { tx.ForgetAttributes(at, name) })
+		}
 	}
 }
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Mount shows the tree as a file system of this machine.
 package main
 

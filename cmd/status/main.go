@@ -7,13 +7,14 @@ import (
 	"archivecache/internal/local"
 	"archivecache/repo"
 	"archivecache/tree"
+	"archivecache/workspace"
 )
 
 const help = `usage: status [-repo DIR] [-json]
 
 Status prints a line for everything that wants attention: drafts that are not
 signed, what the newest node does not have yet, nodes of friends that are not
-merged, conflicts, and forks. Nothing to say means that all is published and
+merged, conflicts, forks, and what a mount that was killed has not committed. Nothing to say means that all is published and
 merged. With -json it prints an object a line.
 
 Example:
@@ -30,11 +31,27 @@ func run(ctx context.Context, env *local.Env) error {
 		return err
 	}
 	return env.WithTree(ctx, func(r *repo.Repo, t *tree.Tree) error {
-		return r.Status(ctx, t, func(s repo.StatusLine) error {
+		say := func(s repo.StatusLine) error {
 			if *asJSON {
 				return env.JSON(s)
 			}
 			return local.PrintLine(env, s.Kind, s.Path, s.Text)
-		})
+		}
+		if err := r.Status(ctx, t, say); err != nil {
+			return err
+		}
+		return uncommitted(r, say)
 	})
+}
+
+// uncommitted tells of what killed mounts have left.
+func uncommitted(r *repo.Repo, say func(repo.StatusLine) error) error {
+	left, err := workspace.Left(r.Dir())
+	for _, folder := range left {
+		line := repo.StatusLine{Kind: "uncommitted", Path: folder, Text: "a mount was killed; mount again, and it is committed"}
+		if err := say(line); err != nil {
+			return err
+		}
+	}
+	return err
 }
