@@ -17,6 +17,7 @@ type daemon struct {
 	ctx context.Context
 	dir string // $IPFS_PATH
 	api string // multiaddr
+	pid int
 }
 
 // startDaemon starts a daemon on loopback with a repository of its own, until ctx ends.
@@ -40,7 +41,7 @@ func (b *bench) startDaemon(ctx context.Context, dir string) (*daemon, error) {
 	for tick := time.NewTicker(50 * time.Millisecond); ; {
 		if text, err := os.ReadFile(filepath.Join(dir, "api")); err == nil && runCommand(d.ipfs("id")) == nil {
 			tick.Stop()
-			d.api = strings.TrimSpace(string(text))
+			d.api, d.pid = strings.TrimSpace(string(text)), cmd.Process.Pid
 			return d, nil
 		}
 		select {

@@ -15,7 +15,7 @@ type Options struct {
 	// Passthrough has the kernel read and write the files below by itself. It can do so for root, since
 	// Linux 6.9.
 	Passthrough bool
-	// Wrap, if it is not nil, makes the nodes.
+	// Wrap, if it is not nil, makes the root of the loopback's; those below are made by its WrapChild.
 	Wrap func(*fs.LoopbackNode) fs.InodeEmbedder
 }
 
@@ -45,7 +45,7 @@ func Serve(folder, mountpoint string, opt Options, ready func()) error {
 	return nil
 }
 
-// newRoot is the root of a loopback whose nodes are made by wrap.
+// newRoot is the root of a loopback, wrapped if that is wanted.
 func newRoot(folder string, wrap func(*fs.LoopbackNode) fs.InodeEmbedder) (fs.InodeEmbedder, error) {
 	if wrap == nil {
 		return fs.NewLoopbackRoot(folder)
@@ -55,9 +55,6 @@ func newRoot(folder string, wrap func(*fs.LoopbackNode) fs.InodeEmbedder) (fs.In
 		return nil, err
 	}
 	root := &fs.LoopbackRoot{Path: folder, Dev: uint64(st.Dev)}
-	root.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return wrap(&fs.LoopbackNode{RootData: data})
-	}
 	root.RootNode = wrap(&fs.LoopbackNode{RootData: root})
 	return root.RootNode, nil
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package posixtest
 
 import "golang.org/x/sys/unix"

@@ -1,3 +1,5 @@
+//go:build linux
+
 package posixtest
 
 import (
@@ -40,6 +42,11 @@ type faulty struct {
 	*fs.LoopbackNode
 	fault  string
 	direct bool // each read and write arrives here
+}
+
+// WrapChild gives what is below the same fault.
+func (n *faulty) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbedder {
+	return &faulty{child.(*fs.LoopbackNode), n.fault, n.direct}
 }
 
 func (n *faulty) Rename(ctx context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {

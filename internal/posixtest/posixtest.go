@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package posixtest checks that a folder behaves as POSIX.1 says of files and directories, whatever
 // file system it stands on. [Test] is a suite of small checks, one for each sentence that programs
 // rely on, and [Model] does random operations and compares all that is seen with a model in memory.
