@@ -76,6 +76,9 @@ func TestLayers(t *testing.T) {
 		{"exchange", "repo merge upkeep cmd internal/cli internal/local tree"},
 		{"upkeep", "merge cmd internal/cli internal/local"},
 		{"merge", "upkeep cmd internal/cli internal/local"},
+		{"workspace", "merge exchange upkeep mount cmd internal/cli internal/local"},
+		{"mount", "merge exchange upkeep cmd internal/cli internal/local"},
+		{"internal/web", "message dag store identity tree repo exchange merge unixfs workspace mount upkeep internal/cli internal/local cmd"},
 		{"internal/sim", "repo exchange merge cmd internal/cli internal/local internal/sqlite store/embedded store/kubo"},
 		{"internal/cli", "store identity tree repo exchange merge unixfs"},
 	}
@@ -115,7 +118,7 @@ func TestNobodyImportsCommands(t *testing.T) {
 
 // TestLinks holds what commands link. Those that only handle messages start at once, so they link
 // neither IPFS nor SQLite. boxo's gateway is for serve alone; and of boxo those that talk to no daemon link
-// only a helper that go-car needs.
+// only a helper that go-car needs. FUSE is for mount alone, and WebDAV for serve.
 func TestLinks(t *testing.T) {
 	light := []string{"cmd/message-to-json", "cmd/message-from-json", "cmd/archivecache"}
 	for path, p := range packages(t) {
@@ -130,6 +133,10 @@ func TestLinks(t *testing.T) {
 			boxo, ok := strings.CutPrefix(dep, "github.com/ipfs/boxo/")
 			talks := boxo != "gateway" && slices.Contains(p.Deps, module+"/store/kubo")
 			if ok && boxo != "util" && path != "cmd/serve" && !talks {
+				t.Errorf("%s links %s", path, dep)
+			}
+			fuse := strings.HasPrefix(dep, "github.com/hanwen/go-fuse/") && path != "cmd/mount"
+			if fuse || dep == "golang.org/x/net/webdav" && path != "cmd/serve" {
 				t.Errorf("%s links %s", path, dep)
 			}
 		}

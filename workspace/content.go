@@ -16,7 +16,7 @@ type content struct {
 	ws    *Workspace
 	entry unixfs.Entry
 	index *unixfs.Index
-	next  atomic.Int64 // where somebody who reads in order goes on
+	front atomic.Int64 // up to where somebody has read who reads in order
 
 	mu sync.Mutex
 	// parts are leaves that were verified, by their places, for small reads here and there: each would
@@ -43,7 +43,7 @@ func (c *content) chunks() int64 { return chunksOf(c.size()) }
 
 // readAt fills p from the given place on; what is behind the end is zero.
 func (c *content) readAt(ctx context.Context, p []byte, at int64) error {
-	ordered := c.next.Swap(at+int64(len(p))) == at && at > 0
+	ordered := c.inOrder(at, at+int64(len(p)))
 	for len(p) > 0 {
 		if at >= c.size() {
 			clear(p)
@@ -60,6 +60,20 @@ func (c *content) readAt(ctx context.Context, p []byte, at int64) error {
 		p, at = p[n:], at+int64(n)
 	}
 	return nil
+}
+
+// nearFront is how far from the front a read counts as one in order: the kernel has several on the way,
+// which come in any order.
+const nearFront = 4 << 20
+
+// inOrder reports whether a read is one of many in order, and moves the front.
+func (c *content) inOrder(from, to int64) bool {
+	front := c.front.Load()
+	near := from <= front+nearFront && from >= front-nearFront
+	if !near || to > front {
+		c.front.Store(to) // who comes second moves it a little less far
+	}
+	return near
 }
 
 // readLeaf reads from a leaf to its end, or as much as p takes.

@@ -69,6 +69,9 @@ func (n *Node) mayRename(kid, to *Node, toName string, over *Node, exclusive boo
 	if err := n.mayLose(kid); err != nil {
 		return false, err
 	}
+	if kid.dir != nil && kid.mayChange() == errPlain {
+		return false, syscall.EACCES // it is only there because directories of somebody stand in it
+	}
 	if kid.dir != nil {
 		founded, err = to.mayHoldDir(toName)
 	} else {

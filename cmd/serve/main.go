@@ -1,7 +1,8 @@
-// Serve gives the blocks of a repository to whoever asks for them.
+// Serve gives the blocks of a repository to whoever asks for them, or shows the tree by WebDAV.
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,7 +18,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-const help = `usage: serve [-repo DIR] [-listen ADDRESS] [-pages local|all|none]
+const help = `usage: serve [-repo DIR] [-listen ADDRESS] [-pages local|all|none] [-webdav [-identity PATH] [-read-only]]
 
 Serve gives the blocks of the repository to whoever knows their CIDs, by HTTP as
 an IPFS trustless gateway, until it is interrupted. Friends need it while they
@@ -34,32 +35,57 @@ what: in its configuration set Routing to {"Type": "delegated",
 "DelegatedRouters": ["http://127.0.0.1:7070"]}, HTTPRetrieval.Enabled to true,
 and Provide.Enabled to false.
 
+With -webdav it shows the whole tree by WebDAV in place of that, for machines
+that cannot mount it: file managers (that of Windows only with TLS), davfs2,
+rclone and many programs open its address. What may be changed is what mount
+lets you change, and it is committed within a second, as drafts. It asks for a
+password, which is printed unless -password-file or
+$ARCHIVECACHE_WEBDAV_PASSWORD says one, and listens for other machines only with
+TLS: -tls-cert and -tls-key.
+
 Example:
 
   $ timeout 1 serve -listen 127.0.0.1:7070 || true
+  $ timeout 1 serve -webdav -listen 127.0.0.1:0 || true
 `
+
+const blockListen = "127.0.0.1:7070"
 
 func main() { local.Main(help, run) }
 
 func run(ctx context.Context, env *local.Env) error {
-	listen := env.Flags.String("listen", "127.0.0.1:7070", "the `ADDRESS` to listen on; port 0 takes a free one")
+	listen := env.Flags.String("listen", "", "the `ADDRESS` to listen on; port 0 takes a free one (default "+blockListen+", with -webdav "+davListen+")")
 	show := env.Flags.String("pages", "local", "`WHO` sees pages in a browser: local, all or none")
 	verbose := env.Flags.Bool("verbose", false, "say on standard error who asks for what")
+	webdav := env.Flags.Bool("webdav", false, "show the tree by WebDAV, and give no blocks")
+	var dav davFlags
+	dav.declare(env.Flags)
 	if _, err := env.Parse(0, 0); err != nil {
 		return err
 	}
+	if err := dav.check(env, *webdav); err != nil {
+		return err
+	}
+	if *webdav {
+		return serveDAV(ctx, env, cmp.Or(*listen, davListen), &dav, *verbose)
+	}
+	return serveBlocks(ctx, env, cmp.Or(*listen, blockListen), *show, *verbose)
+}
+
+// serveBlocks serves as a gateway until ctx ends.
+func serveBlocks(ctx context.Context, env *local.Env, listen, show string, verbose bool) error {
 	r, err := env.Repo()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	ln, err := net.Listen("tcp", *listen)
+	ln, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer ln.Close()
-	opt := gateway.Options{Log: logger(env, *verbose), Root: viewOf(r), Record: name.Folder(r.Names()).Record}
-	if opt.Pages, err = pages(*show, ln.Addr()); err != nil {
+	opt := gateway.Options{Log: logger(env, verbose), Root: viewOf(r), Record: name.Folder(r.Names()).Record}
+	if opt.Pages, err = pages(show, ln.Addr()); err != nil {
 		return err
 	}
 	handler, err := gateway.NewHandler(r.Store(), opt)
@@ -80,7 +106,7 @@ func pages(who string, at net.Addr) (gateway.Pages, error) {
 	case "none":
 		return gateway.NoPages, nil
 	case "local":
-		if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		if isLoopback(at) {
 			return gateway.LocalPages, nil
 		}
 		return gateway.NoPages, nil

@@ -36,6 +36,7 @@ import (
 	"strings"
 	"time"
 
+	"archivecache/internal/web"
 	"archivecache/store"
 
 	"github.com/ipfs/boxo/blockservice"
@@ -90,11 +91,7 @@ func NewHandler(st store.Store, opt Options) (http.Handler, error) {
 	mux.HandleFunc("GET /{$}", f.root)
 	mux.Handle("GET /routing/v1/providers/{cid}", &providers{bs})
 	mux.Handle("GET /routing/v1/ipns/{name}", http.HandlerFunc(f.routedRecord))
-	log := opt.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return &logged{next: mux, log: log}, nil
+	return web.Logged(mux, opt.Log), nil
 }
 
 func config(deserialized bool) boxo.Config {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 
+	"archivecache/internal/web"
 	"archivecache/store"
 	"archivecache/unixfs"
 
@@ -16,11 +14,6 @@ import (
 	"github.com/ipfs/boxo/path"
 	"github.com/ipfs/go-cid"
 )
-
-// policy is what a browser may do with a page: show it, with pictures and styles from here, and
-// save it. The sandbox gives each page an origin of its own, without scripts.
-const policy = "sandbox allow-downloads; default-src 'self' data: 'unsafe-inline'; script-src 'none'; " +
-	"object-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
 // pages shows files and directories.
 type pages struct {
@@ -30,22 +23,11 @@ type pages struct {
 
 // serve says whether pages are for whoever sent r.
 func (p *pages) serve(r *http.Request) bool {
-	return p != nil && (p.opt.Pages == AllPages || isLocalHost(r.Host))
-}
-
-// isLocalHost says whether the header Host is an IP address or localhost, which no site of others
-// can have.
-func isLocalHost(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	_, err := netip.ParseAddr(host)
-	return err == nil || strings.EqualFold(host, "localhost")
+	return p != nil && (p.opt.Pages == AllPages || web.IsLocalHost(r.Host))
 }
 
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	secure(w.Header())
+	web.Secure(w.Header())
 	if r.URL.Query().Has("uri") { // boxo would lead elsewhere
 		http.Error(w, "the parameter uri is not supported", http.StatusBadRequest)
 		return
@@ -54,7 +36,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) root(w http.ResponseWriter, r *http.Request) {
-	secure(w.Header())
+	web.Secure(w.Header())
 	if p.opt.Root == nil {
 		http.NotFound(w, r)
 		return
@@ -66,12 +48,6 @@ func (p *pages) root(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, "/ipfs/"+c.String()+"/", http.StatusFound)
-}
-
-func secure(h http.Header) {
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // maxListed is how many entries a directory may have to be shown as a page, which is made in

@@ -70,12 +70,8 @@ func (s *Source) AskNew(what string) ([]byte, error) { return s.get(what, true) 
 
 func (s *Source) get(what string, twice bool) ([]byte, error) {
 	answer, err := s.answer(what, twice)
-	switch {
-	case err != nil:
-	case len(answer) == 0:
-		err = ErrEmpty
-	case len(answer) > MaxLength:
-		err = ErrTooLong
+	if err == nil {
+		err = check(answer)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("passphrase for %s: %w", what, err)
