@@ -75,6 +75,7 @@ func (n *node) child(ctx context.Context, kid *workspace.Node, out *fuse.EntryOu
 	n.fs.mu.Lock()
 	defer n.fs.mu.Unlock()
 	// There is one inode for each node, so that the kernel can be told what becomes of it.
+	//lint:ignore SA1019 an inode that is found while it is forgotten is registered again, without OnAdd
 	if known, ok := kid.Tag().(*node); ok && known.fs == n.fs && !known.Forgotten() {
 		return known.EmbeddedInode()
 	}
