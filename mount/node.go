@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,8 +27,9 @@ type filesystem struct {
 // A node is a node of the workspace, as the kernel knows it.
 type node struct {
 	fs.Inode
-	node *workspace.Node
-	fs   *filesystem
+	node      *workspace.Node
+	fs        *filesystem
+	forgotten atomic.Bool // once at least
 }
 
 var _ interface {
@@ -75,13 +77,21 @@ func (n *node) child(ctx context.Context, kid *workspace.Node, out *fuse.EntryOu
 	n.fs.mu.Lock()
 	defer n.fs.mu.Unlock()
 	// There is one inode for each node, so that the kernel can be told what becomes of it.
-	//lint:ignore SA1019 an inode that is found while it is forgotten is registered again, without OnAdd
-	if known, ok := kid.Tag().(*node); ok && known.fs == n.fs && !known.Forgotten() {
+	if known, ok := kid.Tag().(*node); ok && known.fs == n.fs && known.lives() {
 		return known.EmbeddedInode()
 	}
 	next := &node{node: kid, fs: n.fs}
 	kid.SetTag(next)
 	return n.NewInode(ctx, next, fs.StableAttr{Mode: typeOf(kid.Kind()), Ino: kid.Number()})
+}
+
+// lives reports whether the kernel knows n, or will at once.
+func (n *node) lives() bool {
+	if !n.forgotten.Load() {
+		return true
+	}
+	//lint:ignore SA1019 an inode that was found while it was being forgotten is known again, without a word
+	return !n.Forgotten()
 }
 
 func typeOf(kind unixfs.Kind) uint32 {
@@ -284,4 +294,7 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 func (n *node) OnAdd(context.Context) { n.node.Hold() }
 
 // OnForget implements [fs.NodeOnForgetter].
-func (n *node) OnForget() { n.node.Forget() }
+func (n *node) OnForget() {
+	n.forgotten.Store(true)
+	n.node.Forget()
+}
