@@ -12,7 +12,7 @@ import (
 )
 
 // Authorship says who has written what a thing below a root shows: the owner, or in a shared
-// directory all who have it there as it is. Of a side of a conflict, conflict is the path that the
+// directory all who have it there as it is, and of that itself all who have something in it. Of a side of a conflict, conflict is the path that the
 // sides claim.
 func (t *Tree) Authorship(ctx context.Context, thing *Thing) (parts []Part, conflict string, err error) {
 	d := thing.Dir
@@ -22,7 +22,7 @@ func (t *Tree) Authorship(ctx context.Context, thing *Thing) (parts []Part, conf
 	case !d.Shared():
 		return []Part{d.Part(d.Owner())}, "", nil
 	case len(thing.Names) == 0:
-		return nil, "", nil
+		return d.Parts, "", nil
 	}
 	at := path.MustParse(thing.inRootPath())
 	sides, err := t.Sides(ctx, thing.Root, at)

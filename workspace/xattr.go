@@ -53,7 +53,7 @@ func (n *Node) xattrs(ctx context.Context) (map[string]string, error) {
 	}
 	at, committed := n.committed()
 	if !committed {
-		add("signature", "uncommitted")
+		n.describeUncommitted(add)
 		return all, nil
 	}
 	ctx, cancel := n.ws.deadline(ctx)
@@ -78,6 +78,22 @@ func (n *Node) xattrs(ctx context.Context) (map[string]string, error) {
 		return all, nil
 	}
 	return all, n.ws.describe(ctx, t, thing, add)
+}
+
+// describeUncommitted tells whose n will be.
+func (n *Node) describeUncommitted(add func(name, text string)) {
+	add("signature", "uncommitted")
+	n.ws.mu.RLock()
+	defer n.ws.mu.RUnlock()
+	d := n.ws.head.governor(n)
+	if n.lost() || d == nil {
+		return
+	}
+	add("policy", d.Founding.Policy)
+	add("author", n.ws.head.author.String())
+	if !d.Shared() {
+		add("owner", d.Owner().String())
+	}
 }
 
 // committed returns where n stands, and whether it is committed there as it is.
@@ -121,7 +137,10 @@ func (ws *Workspace) describe(ctx context.Context, t *tree.Tree, thing *tree.Thi
 	}
 	add("author", strings.Join(authors, ","))
 	if len(parts) > 0 {
-		describePart(parts[0], add)
+		ws.mu.RLock()
+		own := slices.IndexFunc(parts, func(p tree.Part) bool { return p.Author.Equals(ws.head.author) })
+		ws.mu.RUnlock()
+		describePart(parts[max(own, 0)], add)
 	}
 	return nil
 }
