@@ -31,7 +31,7 @@ func (n *node) OpendirHandle(ctx context.Context, _ uint32) (fs.FileHandle, uint
 }
 
 func (d *dirHandle) read(ctx context.Context) error {
-	names, err := d.dir.node.List(ctx)
+	names, err := d.dir.node.List(uncut(ctx))
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ var _ interface {
 
 // Read implements [fs.FileReader].
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	n, err := h.open.ReadAt(ctx, dest, off)
+	n, err := h.open.ReadAt(uncut(ctx), dest, off)
 	if err != nil {
 		return nil, errno(err)
 	}
@@ -37,7 +37,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 
 // Write implements [fs.FileWriter].
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
-	n, err := h.open.WriteAt(ctx, data, off)
+	n, err := h.open.WriteAt(uncut(ctx), data, off)
 	return uint32(n), errno(err)
 }
 
@@ -66,5 +66,5 @@ func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) sy
 	if mode&keepSize != 0 || end <= h.open.Node().Attr().Size {
 		return fs.OK
 	}
-	return errno(h.open.Node().SetAttr(ctx, workspace.Setting{Size: &end}))
+	return errno(h.open.Node().SetAttr(uncut(ctx), workspace.Setting{Size: &end}))
 }

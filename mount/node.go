@@ -71,6 +71,12 @@ func errno(err error) syscall.Errno {
 	return syscall.EIO
 }
 
+// uncut returns ctx without its end. The kernel says that a request is interrupted for every signal of
+// who waits, also for those that it handles and goes on after, as the runtime of Go sends them all
+// the time; who is killed need not wait for the answer. So requests end by themselves, or at their
+// deadline.
+func uncut(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
 // child returns the inode of a node of the workspace, and fills in what the kernel wants to know.
 func (n *node) child(ctx context.Context, kid *workspace.Node, out *fuse.EntryOut) *fs.Inode {
 	n.fs.fill(kid.Attr(), &out.Attr)
@@ -118,7 +124,7 @@ func (s *filesystem) fill(a workspace.Attr, out *fuse.Attr) {
 
 // Lookup implements [fs.NodeLookuper].
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	kid, err := n.node.Lookup(ctx, name)
+	kid, err := n.node.Lookup(uncut(ctx), name)
 	if err != nil {
 		return nil, errno(err)
 	}
@@ -150,7 +156,7 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 		s.Mtime = &now
 	}
 	if s != (workspace.Setting{}) {
-		if err := n.node.SetAttr(ctx, s); err != nil {
+		if err := n.node.SetAttr(uncut(ctx), s); err != nil {
 			return errno(err)
 		}
 	}
@@ -160,7 +166,7 @@ func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn,
 
 // Create implements [fs.NodeCreater].
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	kid, h, err := n.node.Create(ctx, name, mode)
+	kid, h, err := n.node.Create(uncut(ctx), name, mode)
 	if errors.Is(err, syscall.EEXIST) && flags&syscall.O_EXCL == 0 {
 		return n.openThere(ctx, name, flags, out)
 	}
@@ -172,11 +178,11 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 
 // openThere opens what somebody else has made since the kernel looked.
 func (n *node) openThere(ctx context.Context, name string, flags uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	kid, err := n.node.Lookup(ctx, name)
+	kid, err := n.node.Lookup(uncut(ctx), name)
 	if err != nil {
 		return nil, nil, 0, errno(err)
 	}
-	h, err := open(ctx, kid, flags)
+	h, err := open(uncut(ctx), kid, flags)
 	if err != nil {
 		return nil, nil, 0, errno(err)
 	}
@@ -188,7 +194,7 @@ func (n *node) Mknod(ctx context.Context, name string, mode, _ uint32, out *fuse
 	if mode&syscall.S_IFMT != syscall.S_IFREG && mode&syscall.S_IFMT != 0 {
 		return nil, syscall.EPERM
 	}
-	kid, h, err := n.node.Create(ctx, name, mode)
+	kid, h, err := n.node.Create(uncut(ctx), name, mode)
 	if err != nil {
 		return nil, errno(err)
 	}
@@ -198,7 +204,7 @@ func (n *node) Mknod(ctx context.Context, name string, mode, _ uint32, out *fuse
 
 // Mkdir implements [fs.NodeMkdirer].
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	kid, err := n.node.Mkdir(ctx, name, mode)
+	kid, err := n.node.Mkdir(uncut(ctx), name, mode)
 	if err != nil {
 		return nil, errno(err)
 	}
@@ -207,7 +213,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 
 // Symlink implements [fs.NodeSymlinker].
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	kid, err := n.node.Symlink(ctx, name, target)
+	kid, err := n.node.Symlink(uncut(ctx), name, target)
 	if err != nil {
 		return nil, errno(err)
 	}
@@ -227,12 +233,12 @@ func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
 
 // Unlink implements [fs.NodeUnlinker].
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
-	return errno(n.node.Remove(ctx, name, false))
+	return errno(n.node.Remove(uncut(ctx), name, false))
 }
 
 // Rmdir implements [fs.NodeRmdirer].
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	return errno(n.node.Remove(ctx, name, true))
+	return errno(n.node.Remove(uncut(ctx), name, true))
 }
 
 // Rename implements [fs.NodeRenamer].
@@ -244,12 +250,12 @@ func (n *node) Rename(ctx context.Context, name string, to fs.InodeEmbedder, toN
 	if !ok {
 		return syscall.EXDEV
 	}
-	return errno(n.node.Rename(ctx, name, other.node, toName, flags&unix.RENAME_NOREPLACE != 0))
+	return errno(n.node.Rename(uncut(ctx), name, other.node, toName, flags&unix.RENAME_NOREPLACE != 0))
 }
 
 // Open implements [fs.NodeOpener].
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	h, err := open(ctx, n.node, flags)
+	h, err := open(uncut(ctx), n.node, flags)
 	if err != nil {
 		return nil, 0, errno(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // Getxattr implements [fs.NodeGetxattrer].
 func (n *node) Getxattr(ctx context.Context, attr string, dest []byte) (uint32, syscall.Errno) {
-	text, err := n.node.Xattr(ctx, attr)
+	text, err := n.node.Xattr(uncut(ctx), attr)
 	if err != nil {
 		return 0, errno(err)
 	}
@@ -21,7 +21,7 @@ func (n *node) Getxattr(ctx context.Context, attr string, dest []byte) (uint32, 
 
 // Listxattr implements [fs.NodeListxattrer].
 func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
-	names, err := n.node.Xattrs(ctx)
+	names, err := n.node.Xattrs(uncut(ctx))
 	if err != nil {
 		return 0, errno(err)
 	}

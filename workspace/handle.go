@@ -28,6 +28,8 @@ func (n *Node) Open(ctx context.Context, write bool) (*Handle, error) {
 			return nil, err
 		}
 	}
+	ctx, cancel := n.ws.deadline(ctx)
+	defer cancel()
 	if err := n.file.load(ctx); err != nil {
 		return nil, err
 	}
