@@ -62,7 +62,7 @@ func Clear(dir string) (bool, error) {
 		return false, nil
 	}
 	if skip, _ := ours(mounts[len(mounts)-1]); skip {
-		return false, fmt.Errorf("%s: %w: of type %s, and nobody answers for it", dir, ErrInUse, mounts[0].FSType)
+		return false, fmt.Errorf("%s: %w: of type %s, and nobody answers for it", dir, ErrInUse, mounts[len(mounts)-1].FSType)
 	}
 	return true, detach(real)
 }

@@ -28,8 +28,9 @@ type change struct {
 	name   string
 	path   string // of the name
 	number uint64
-	node   *Node // nil: nothing stands there
-	clear  bool  // what is committed there has to go first
+	node   *Node        // nil: nothing stands there
+	clear  bool         // what is committed there has to go first
+	was    unixfs.Entry // what that was, as far as it is known here
 
 	file  *snapshot    // of a file that was written to
 	base  unixfs.Entry // of a directory, what it is made of
@@ -84,6 +85,12 @@ func (f *file) busy(now time.Time) bool {
 	return f.changed && f.writers > 0 && !f.synced && now.Sub(f.last) < busyFor && now.Sub(f.since) < busyAtMost
 }
 
+// mayWait reports whether n is a file that is being written just now, and nothing else depends on it:
+// one that was renamed would be nowhere meanwhile. ws.mu is held.
+func (n *Node) mayWait(now time.Time) bool {
+	return n.file != nil && (n.placed || !n.entry.Cid.Defined()) && n.file.busy(now)
+}
+
 // take collects what has to be committed; with all also of files that are being written.
 func (ws *Workspace) take(all bool) (*group, error) {
 	ws.mu.Lock()
@@ -118,7 +125,7 @@ func (ws *Workspace) ready(all bool) bool {
 	now := time.Now()
 	for d := range ws.dirty {
 		for name := range d.dir.changed {
-			if kid := d.dir.kids[name]; kid == nil || kid.file == nil || !kid.file.busy(now) {
+			if kid := d.dir.kids[name]; kid == nil || !kid.mayWait(now) {
 				return true
 			}
 		}
@@ -131,13 +138,12 @@ func (ws *Workspace) changesOf(d *Node, all bool) []*change {
 	var changes []*change
 	for name, number := range d.dir.changed {
 		kid := d.dir.kids[name]
-		if kid != nil && kid.file != nil && !all && kid.file.busy(time.Now()) && kid.file.stays() {
+		if kid != nil && !all && kid.mayWait(time.Now()) && kid.file.stays() {
 			continue
 		}
 		_, listed := d.dir.listing[name]
-		if kid == nil && !listed {
-			delete(d.dir.changed, name) // made and removed
-			delete(d.dir.cleared, name)
+		if old, theirs := d.dir.theirs[name]; kid == nil && (!listed || theirs && !old.Cid.Defined()) {
+			d.forgetChange(name) // made and removed
 			continue
 		}
 		changes = append(changes, ws.changeOf(d, name, number, kid, all))
@@ -153,11 +159,22 @@ func (f *file) stays() bool {
 	return f.node.ws.write(f.statement()) == nil
 }
 
+// forgetChange notes that a name is as it is committed. ws.mu is held.
+func (n *Node) forgetChange(name string) {
+	delete(n.dir.changed, name)
+	delete(n.dir.cleared, name)
+	delete(n.dir.theirs, name)
+}
+
 func (ws *Workspace) changeOf(d *Node, name string, number uint64, kid *Node, all bool) *change {
 	c := &change{dir: d, name: name, path: d.childPath(name), number: number, node: kid}
-	_, c.clear = d.dir.cleared[name]
+	_, cleared := d.dir.cleared[name]
+	listed, theirs := d.dir.listing[name], false
+	if c.was, theirs = d.dir.theirs[name]; !theirs {
+		c.was = listed
+	}
+	c.clear = kid == nil || cleared || kid.dir != nil && listed.Cid.Defined()
 	if kid == nil {
-		c.clear = true
 		return c
 	}
 	c.entry, c.attributes = kid.entry, kid.attributes()
@@ -165,7 +182,6 @@ func (ws *Workspace) changeOf(d *Node, name string, number uint64, kid *Node, al
 	case kid.file != nil:
 		c.file = kid.file.snapshot()
 	case kid.dir != nil:
-		_, c.clear = d.dir.listing[name]
 		c.base = kid.entry
 		c.below = append(ws.changesOf(kid, all), ws.changesBelow(kid, all)...)
 	}
@@ -271,22 +287,34 @@ func (g *group) each(fn func(*change)) {
 	}
 }
 
-// forTree returns the changes as the tree takes them.
-func (g *group) forTree() ([]tree.Change, error) {
-	changes := make([]tree.Change, 0, len(g.changes))
+// forTree returns the changes as the tree takes them, and those of which the path is none.
+func (g *group) forTree(ctx context.Context, ws *Workspace, root *tree.Root, blocks store.Getter) (changes []tree.Change, refused []tree.Refusal, err error) {
 	for _, c := range g.changes {
 		p, err := path.Parse(c.path)
 		if err != nil {
-			return nil, err
+			refused = append(refused, tree.Refusal{Change: tree.Change{Entry: c.entryOrNil()}, Err: err})
+			continue
 		}
-		change := tree.Change{Path: p, Remove: c.clear}
-		if c.node != nil {
-			e := c.entry
-			change.Entry = &e
+		change := tree.Change{Path: p, Remove: c.clear, Entry: c.entryOrNil()}
+		if !c.clear {
+			changes = append(changes, change)
+			continue
 		}
-		changes = append(changes, change)
+		more, err := (&remover{ws, root, blocks}).without(ctx, change, c.was)
+		if err != nil {
+			return nil, nil, err
+		}
+		changes = append(changes, more...)
 	}
-	return outermost(changes), nil
+	return outermost(changes), refused, nil
+}
+
+func (c *change) entryOrNil() *unixfs.Entry {
+	if c.node == nil {
+		return nil
+	}
+	e := c.entry
+	return &e
 }
 
 // outermost leaves out the changes below others: they are part of those.

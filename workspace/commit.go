@@ -134,7 +134,15 @@ func (ws *Workspace) poll() {
 		err = ws.follow(ctx)
 	}
 	if err != nil {
-		ws.log("cannot follow the repository: %v", err)
+		ws.sayOnce("cannot follow the repository: %v", err)
+	}
+}
+
+// sayOnce logs what may come again and again, once as long as it stays the same.
+func (ws *Workspace) sayOnce(format string, err error) {
+	text := err.Error()
+	if before := ws.said.Swap(&text); before == nil || *before != text {
+		ws.log(format, err)
 	}
 }
 
@@ -159,10 +167,10 @@ func (ws *Workspace) commit(ctx context.Context, all bool) error {
 		ws.giveBack(g)
 		return err
 	}
-	ws.forgetJournals(g.journals)
 	for _, r := range refused {
 		ws.rescue(ctx, r)
 	}
+	ws.forgetJournals(g.journals)
 	return nil
 }
 
@@ -196,10 +204,30 @@ func (ws *Workspace) store(ctx context.Context, g *group) ([]tree.Refusal, error
 	if err != nil {
 		return nil, err
 	}
-	// What is committed and what it makes of the directories above become known at once: else a
-	// directory that is renamed in between would be made of what it was.
-	return refused, ws.followHead(ctx, func() { ws.settle(g, refused) })
+	ws.followCommit(ctx, g, refused)
+	return refused, nil
 }
+
+// followCommit makes known at once what is committed and what it makes of the directories above: else
+// a directory that is renamed in between would be made of what it was.
+func (ws *Workspace) followCommit(ctx context.Context, g *group, refused []tree.Refusal) {
+	for try := range followTries {
+		err := ws.followOnce(ctx, true, func() { ws.settle(g, refused) })
+		if err == nil {
+			ws.followAgain(ctx)
+			return
+		}
+		ws.sayOnce("cannot follow the repository: %v", err)
+		time.Sleep(time.Duration(try) * pollEvery / 2)
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.settle(g, refused) // what is committed is not given back: it would undo what comes after
+	ws.behind = true
+}
+
+// followTries is how often a commit is followed before that is left for later.
+const followTries = 5
 
 func (ws *Workspace) filesTo(w store.Writer) store.Blocks {
 	if b, ok := w.(unixfs.Borrower); ok {
@@ -213,20 +241,21 @@ func (ws *Workspace) filesTo(w store.Writer) store.Blocks {
 
 // update puts the changes on the tree of the head.
 func (ws *Workspace) update(ctx context.Context, g *group) (refused []tree.Refusal, err error) {
-	changes, err := g.forTree()
-	if err != nil {
-		return nil, err
-	}
 	err = ws.repo.Update(ctx, ws.opt.Command, func(ctx context.Context, tx *repo.Tx) error {
 		tx.SetSetting(settingOf(ws.id), numberText(g.journals[len(g.journals)-1].number))
-		if len(changes) > 0 {
+		if len(g.changes) > 0 {
 			root, err := tx.EditRoot(ctx)
+			if err != nil {
+				return err
+			}
+			changes, bad, err := g.forTree(ctx, ws, root, tx.Blocks)
 			if err != nil {
 				return err
 			}
 			if refused, err = root.Apply(ctx, ws.head.author, changes); err != nil {
 				return err
 			}
+			refused = append(refused, bad...)
 		}
 		g.record(tx)
 		return nil
@@ -266,6 +295,7 @@ func (ws *Workspace) giveBack(g *group) {
 	g.each(func(c *change) {
 		if c.file != nil {
 			c.file.giveBack()
+			c.node.tidyLocked()
 		}
 	})
 	ws.steps = append(g.steps, ws.steps...)
@@ -305,11 +335,15 @@ func (ws *Workspace) settle(g *group, refusals []tree.Refusal) {
 		refused[r.Change.Path.String()] = true
 	}
 	ws.done = g.journals[len(g.journals)-1].number
+	ws.locals.release(ws.done)
 	for _, c := range g.changes {
 		there := c.dir.unsettled() == nil && !c.dir.lost() && c.dir.childPath(c.name) == c.path
 		if refused[c.path] && there {
 			ws.reject(c)
 			continue
+		}
+		if !there {
+			c.each(ws.remember)
 		}
 		ws.settleChange(c, there)
 	}
@@ -353,9 +387,9 @@ func (c *change) settleName() {
 		e.Name = c.name
 		d.listing[c.name] = e
 	}
+	delete(d.theirs, c.name)
 	if c.number != 0 && d.changed[c.name] == c.number {
-		delete(d.changed, c.name)
-		delete(d.cleared, c.name)
+		c.dir.forgetChange(c.name)
 		if c.node != nil {
 			c.node.placed = true
 		}
@@ -366,10 +400,10 @@ func (c *change) settleName() {
 func (ws *Workspace) reject(c *change) {
 	if c.file != nil {
 		c.file.done(c.entry)
+		c.file.file.reject()
 	}
 	d := c.dir.dir
-	delete(d.changed, c.name)
-	delete(d.cleared, c.name)
+	c.dir.forgetChange(c.name)
 	if c.node != nil && d.kids[c.name] == c.node {
 		ws.detach(c.node)
 	}

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -84,6 +85,9 @@ func (c *content) readLeaf(ctx context.Context, p []byte, leaf unixfs.Leaf, at i
 		return len(p), nil
 	}
 	data, err := c.read(ctx, leaf)
+	if err == nil && int64(len(data)) != leaf.Size { // another file may have asked for it by a true link
+		err = fmt.Errorf("block %s: %d bytes, and the link to it declares %d", leaf.Cid, len(data), leaf.Size)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -91,7 +95,7 @@ func (c *content) readLeaf(ctx context.Context, p []byte, leaf unixfs.Leaf, at i
 		c.keepPart(ctx, leaf)
 	}
 	if ordered {
-		c.ahead(leaf.Start + leaf.Size)
+		c.ahead(ctx, leaf.Start+leaf.Size)
 	}
 	return copy(p, data[at-leaf.Start:]), nil
 }
@@ -145,12 +149,12 @@ func (c *content) read(ctx context.Context, leaf unixfs.Leaf) ([]byte, error) {
 }
 
 // ahead begins to read what comes next.
-func (c *content) ahead(at int64) {
+func (c *content) ahead(ctx context.Context, at int64) {
 	for range aheadChunks {
 		if at >= c.size() {
 			return
 		}
-		leaf, err := c.index.Leaf(context.Background(), at)
+		leaf, err := c.index.Leaf(ctx, at)
 		if err != nil {
 			return // whoever gets there finds out
 		}

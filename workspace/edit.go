@@ -80,7 +80,15 @@ func (n *Node) depth() int {
 }
 
 // write puts statements into the journal.
-func (ws *Workspace) write(all ...statement) error { return ws.journal.Load().append(all...) }
+func (ws *Workspace) write(all ...statement) error {
+	if ws.closed.Load() {
+		return errClosed
+	}
+	return ws.journal.Load().append(all...)
+}
+
+// errClosed is what is written to a workspace that is being closed.
+var errClosed = fmt.Errorf("%w: the workspace is closed", syscall.EIO)
 
 // change notes that a name in a directory is not as it is committed. ws.mu is held.
 func (ws *Workspace) change(d *Node, name string) {
@@ -285,6 +293,8 @@ func (n *Node) Remove(ctx context.Context, name string, dir bool) error {
 		if err := kid.read(ctx); err != nil {
 			return err
 		}
+		n.ws.following.Lock() // as in Rename
+		defer n.ws.following.Unlock()
 	}
 	n.ws.mu.Lock()
 	defer n.ws.mu.Unlock()
@@ -367,7 +377,10 @@ func (n *Node) forgetAttributes(name string) {
 
 // dropUnused drops the local file of a file that is gone, unless somebody uses it. f.mu is held.
 func (f *file) dropUnused() {
-	if f.node.gone && f.users == 0 && f.snapshots == 0 {
+	if f.node.gone && f.givenUp == 0 {
+		f.givenUp = f.node.ws.journalNumber()
+	}
+	if f.node.lost() && f.users == 0 && f.snapshots == 0 {
 		f.dropLocal()
 	}
 }

@@ -36,10 +36,12 @@ type file struct {
 	writers int    // how many of them for writing
 
 	executable bool // as committed
+	rejected   bool
 
 	local      *os.File // nil unless it was written to
 	localID    uint64
 	stated     atomic.Uint64 // number of the last journal that names the local file
+	givenUp    uint64        // number of the one that says that the file is gone
 	baseChunks int64
 	have       map[int64]struct{}
 
@@ -82,6 +84,9 @@ func (f *file) load(ctx context.Context) error {
 
 // setBase makes f what is committed. f.mu is held.
 func (f *file) setBase(base *content) {
+	if base.size() != f.size && f.node.entry.Cid.Defined() { // the link to it has lied
+		go f.node.resized()
+	}
 	f.loaded, f.base, f.size = true, base, base.size()
 	f.baseChunks, f.have = base.chunks(), nil
 	f.saved, f.savedChunks, f.dirty = unixfs.Entry{}, 0, nil
@@ -90,9 +95,21 @@ func (f *file) setBase(base *content) {
 	}
 }
 
+// resized tells that the size of n is another than was told.
+func (n *Node) resized() {
+	n.ws.mu.Lock()
+	n.ws.tell(n, "")
+	n.ws.mu.Unlock()
+	n.ws.tellAll()
+}
+
 // begin locks f for a change and makes sure that it will be committed.
 func (f *file) begin(ctx context.Context) error {
 	f.mu.Lock()
+	if err := f.mayWrite(); err != nil {
+		f.mu.Unlock()
+		return err
+	}
 	if f.changed {
 		return nil
 	}
@@ -122,6 +139,25 @@ func (f *file) begin(ctx context.Context) error {
 		}
 		return err
 	}
+}
+
+// mayWrite returns why f cannot be written to any more.
+func (f *file) mayWrite() error {
+	switch {
+	case f.node.ws.closed.Load():
+		return errClosed
+	case f.rejected:
+		return syscall.ESTALE
+	}
+	return nil
+}
+
+// reject notes that the tree has refused what was written to f: nobody would get what is written to it
+// after that.
+func (f *file) reject() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rejected = true
 }
 
 // change notes that f differs from what is committed. Both locks are held.
@@ -185,14 +221,27 @@ func (f *file) writeAt(ctx context.Context, p []byte, at int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := f.local.WriteAt(p, at)
-	if n > 0 {
-		err = f.wrote(at, at+int64(n), taken)
+	if _, err = f.local.WriteAt(p, at); err == nil {
+		err = f.tookChunks(taken)
 	}
 	if err != nil {
+		f.spoiled(at, at+int64(len(p)))
 		return 0, err
 	}
-	return n, nil
+	f.wrote(at, at+int64(len(p)))
+	return len(p), nil
+}
+
+// spoiled notes that a write has failed, and may have written a part. Of chunks that were not in the
+// local file that does not count; others differ from what is committed; and what was behind the end
+// goes away.
+func (f *file) spoiled(from, to int64) {
+	f.local.Truncate(f.size) // to a length that it had fits on any disk
+	for i := from / unixfs.ChunkSize; i <= (to-1)/unixfs.ChunkSize && i < chunksOf(f.size); i++ {
+		if f.isLocal(i) {
+			f.dirty[i] = struct{}{}
+		}
+	}
 }
 
 // take copies what a write from one place to another leaves of the chunks that it touches, and
@@ -234,17 +283,13 @@ func (f *file) copyUp(ctx context.Context, i int64) error {
 	return err
 }
 
-// wrote notes that the local file has new bytes, and chunks that it did not have.
-func (f *file) wrote(from, to int64, taken []int64) error {
-	if err := f.tookChunks(taken); err != nil {
-		return err
-	}
+// wrote notes that the local file has new bytes.
+func (f *file) wrote(from, to int64) {
 	for i := from / unixfs.ChunkSize; i <= (to-1)/unixfs.ChunkSize; i++ {
 		f.dirty[i] = struct{}{}
 	}
 	f.size = max(f.size, to)
 	f.touched()
-	return nil
 }
 
 // touched sets the times of f to now.
@@ -375,6 +420,10 @@ func (f *file) sync() error {
 	f.mu.Lock()
 	local, changed := f.local, f.changed
 	f.synced = changed
+	if f.rejected {
+		f.mu.Unlock()
+		return syscall.ESTALE
+	}
 	var err error
 	if local != nil {
 		f.snapshots++ // so that it stays open

@@ -17,31 +17,39 @@ type plan struct {
 	below []*plan
 	whole bool // nothing was known of it
 	late  bool // something of it became known too late for the plan
+	// unknown says that it could not be compared: all of it is asked for anew.
+	unknown bool
 }
 
 // follow makes the workspace show the head.
 func (ws *Workspace) follow(ctx context.Context) error {
 	ws.following.Lock()
 	defer ws.following.Unlock()
-	return ws.followHead(ctx, func() {})
+	return ws.followHead(ctx)
 }
 
-// followHead is follow for who has ws.following. First is done before anything else becomes known, and only
-// if there is no error.
-func (ws *Workspace) followHead(ctx context.Context, first func()) error {
-	if err := ws.followOnce(ctx, first); err != nil {
+// followHead is follow for who has ws.following.
+func (ws *Workspace) followHead(ctx context.Context) error {
+	if err := ws.followOnce(ctx, false, func() {}); err != nil {
 		return err
 	}
-	for ws.again {
-		if err := ws.followOnce(ctx, func() {}); err != nil {
-			ws.log("cannot follow the repository: %v", err)
-			return nil
-		}
-	}
+	ws.followAgain(ctx)
 	return nil
 }
 
-func (ws *Workspace) followOnce(ctx context.Context, first func()) error {
+// followAgain looks at what became known too late.
+func (ws *Workspace) followAgain(ctx context.Context) {
+	for ws.again {
+		if err := ws.followOnce(ctx, false, func() {}); err != nil {
+			ws.sayOnce("cannot follow the repository: %v", err)
+			return
+		}
+	}
+}
+
+// followOnce makes the workspace show the head; own says that it has just committed that itself. First
+// is done before anything else becomes known, and only if there is no error.
+func (ws *Workspace) followOnce(ctx context.Context, own bool, first func()) error {
 	next, err := ws.look(ctx)
 	if err != nil {
 		return err
@@ -56,7 +64,8 @@ func (ws *Workspace) followOnce(ctx context.Context, first func()) error {
 	}
 	ws.mu.Lock()
 	first()
-	ws.head, ws.again = next, false
+	ws.foreign = !own || next.Entry > ws.head.Entry+1
+	ws.head, ws.again, ws.behind = next, false, false
 	for _, step := range c.local {
 		step()
 	}
@@ -96,12 +105,16 @@ func (ws *Workspace) plan(ctx context.Context, n *Node, now unixfs.Entry) (*plan
 	if !known || before.Cid.Equals(now.Cid) {
 		return p, nil
 	}
-	err := unixfs.Diff(ctx, ws.blocks, before.Cid, now.Cid, func(name string, _, e *unixfs.Entry) error {
+	diff, cancel := ws.deadline(ctx)
+	defer cancel()
+	err := unixfs.Diff(diff, ws.blocks, before.Cid, now.Cid, func(name string, _, e *unixfs.Entry) error {
 		p.names[name] = e
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		ws.sayOnce("cannot compare a directory: %v", err)
+		p.unknown = true
+		return p, ctx.Err()
 	}
 	for name, e := range p.names {
 		if err := ws.planName(ctx, p, name, e); err != nil {
@@ -122,7 +135,8 @@ func (ws *Workspace) planName(ctx context.Context, p *plan, name string, e *unix
 	}
 	info, err := ws.stat(ctx, *e)
 	if err != nil {
-		return err
+		p.infos[name] = unixfs.Info{} // of no kind: whoever looks finds out
+		return ctx.Err()
 	}
 	p.infos[name] = info
 	if kid.dir == nil || info.Kind != unixfs.Directory {
@@ -138,6 +152,10 @@ func (ws *Workspace) apply(p *plan) {
 	d := p.node.dir
 	if p.whole && d.listing != nil { // it was read just now
 		ws.again = true
+		return
+	}
+	if p.unknown {
+		ws.askAnew(p)
 		return
 	}
 	before := p.node.entry
@@ -160,6 +178,18 @@ func (ws *Workspace) apply(p *plan) {
 	}
 }
 
+// askAnew forgets what is known of a directory, but for what was changed in it. ws.mu is held.
+func (ws *Workspace) askAnew(p *plan) {
+	n := p.node
+	for name, kid := range n.dir.kids {
+		if _, changed := n.dir.changed[name]; !changed {
+			ws.vanish(kid)
+		}
+	}
+	n.entry, n.dir.listing, n.dir.attributes = p.entry, nil, nil
+	ws.tell(n, "")
+}
+
 // applyName makes a name as planned, unless it was changed here. It reports whether the directory
 // has other names then.
 func (ws *Workspace) applyName(p *plan, name string, e *unixfs.Entry) (others bool) {
@@ -173,10 +203,24 @@ func (ws *Workspace) applyName(p *plan, name string, e *unixfs.Entry) (others bo
 	if e != nil && !old.Cid.Equals(e.Cid) {
 		delete(d.attributes, name)
 	}
-	if _, changed := d.changed[name]; !changed && d.kids[name] != nil {
+	_, changed := d.changed[name]
+	if changed && ws.foreign {
+		ws.noteTheirs(d, name, old, e)
+	}
+	if !changed && d.kids[name] != nil {
 		ws.applyKid(p, d.kids[name], e)
 	}
 	return had != (e != nil)
+}
+
+// noteTheirs notes what was committed under a name before somebody else has changed that.
+func (ws *Workspace) noteTheirs(d *dir, name string, old unixfs.Entry, e *unixfs.Entry) {
+	if e != nil && e.Cid.Equals(old.Cid) {
+		return
+	}
+	if _, noted := d.theirs[name]; !noted {
+		d.theirs[name] = old
+	}
 }
 
 // applyKid makes a node as planned.

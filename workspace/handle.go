@@ -52,8 +52,7 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, at int64) (int, error) {
 	return h.file.readAt(ctx, p, at)
 }
 
-// WriteAt writes p to the given place, which may be behind the end. At a negative place it is the
-// end.
+// WriteAt writes p to the given place, which may be behind the end.
 func (h *Handle) WriteAt(ctx context.Context, p []byte, at int64) (int, error) {
 	if !h.write {
 		return 0, syscall.EBADF
@@ -94,16 +93,22 @@ func (n *Node) tidyLocked() {
 	f := n.file
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.local == nil || f.snapshots > 0 {
-		return
-	}
-	if n.lost() {
+	switch {
+	case f.snapshots > 0 || f.changed && !n.lost():
+	case n.lost():
 		f.dropUnused()
-		return
-	}
-	committed := !f.changed && f.stated.Load() <= n.ws.done && n.entry.Cid.Defined() && f.saved.Cid.Equals(n.entry.Cid)
-	if committed && f.writers == 0 {
+	case f.local == nil:
+		f.unload()
+	case f.stated.Load() > n.ws.done || !n.entry.Cid.Defined():
+	case f.writers == 0 || !f.saved.Cid.Equals(n.entry.Cid): // all of it is committed, or replaced
 		f.dropLocal()
+		f.loaded, f.base = false, nil
+	}
+}
+
+// unload forgets the first block of a file that nobody has open: it may be all of its content.
+func (f *file) unload() {
+	if f.users == 0 && f.text == nil && f.node.entry.Cid.Defined() {
 		f.loaded, f.base = false, nil
 	}
 }
@@ -137,20 +142,40 @@ func (n *Node) SetAttr(ctx context.Context, s Setting) error {
 			return err
 		}
 	}
-	if s.Mode != nil && n.file != nil && n.becomesExecutable(*s.Mode) {
-		if err := n.file.begin(ctx); err != nil {
-			return err
-		}
-		n.file.mu.Unlock()
+	if s.Mode != nil && n.file != nil {
+		return n.setMode(ctx, s)
 	}
+	n.ws.mu.Lock()
+	defer n.ws.mu.Unlock()
 	return n.setAttributes(s)
 }
 
-// becomesExecutable reports whether a mode makes another file of n.
-func (n *Node) becomesExecutable(mode uint32) bool {
-	n.ws.mu.RLock()
-	defer n.ws.mu.RUnlock()
-	return (mode&0o111 != 0) != n.executable()
+// setMode sets the attributes of a file. If it becomes executable, or ceases to be, it has to be written
+// anew.
+func (n *Node) setMode(ctx context.Context, s Setting) error {
+	f := n.file
+	for {
+		if err := f.load(ctx); err != nil {
+			return err
+		}
+		n.ws.mu.Lock()
+		f.mu.Lock()
+		if f.loaded {
+			break
+		}
+		f.mu.Unlock() // it was replaced meanwhile
+		n.ws.mu.Unlock()
+	}
+	defer n.ws.mu.Unlock()
+	err := f.mayWrite()
+	if err == nil && !f.changed && (*s.Mode&0o111 != 0) != n.executable() {
+		err = f.change()
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return n.setAttributes(s)
 }
 
 // executable reports whether n is an executable file. ws.mu is held.
@@ -161,9 +186,8 @@ func (n *Node) executable() bool {
 	return n.mode&0o111 != 0
 }
 
+// setAttributes sets mode and time. ws.mu is held.
 func (n *Node) setAttributes(s Setting) error {
-	n.ws.mu.Lock()
-	defer n.ws.mu.Unlock()
 	before, had := n.mode, n.mtime.at.Load()
 	if s.Mode != nil {
 		n.mode = *s.Mode & 0o777

@@ -2,8 +2,11 @@ package workspace
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -21,17 +24,20 @@ type locals struct {
 	folder string
 	// left says that the files are those of a killed process: of one that was given up, another may
 	// have the number by now, so nothing of them is changed.
-	left bool
-	used atomic.Int64
+	left  bool
+	used  atomic.Int64
+	named atomic.Bool // files were made since their names were synced
 
-	mu   sync.Mutex
-	last uint64
-	free []local
+	mu      sync.Mutex
+	last    uint64
+	free    []local
+	waiting []local // given up, and named by a journal that is not committed
 }
 
 type local struct {
-	id   uint64
-	file *os.File
+	id      uint64
+	file    *os.File
+	journal uint64 // number of the last journal that may name it
 }
 
 func (l *locals) path(id uint64) string { return filepath.Join(l.folder, numberText(id)) }
@@ -43,12 +49,11 @@ func (l *locals) get(size int64) (uint64, *os.File, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	l.used.Add(1)
 	if err := next.file.Truncate(size); err != nil {
-		l.used.Add(1)
-		l.put(next.id, next.file)
+		l.put(next)
 		return 0, nil, err
 	}
-	l.used.Add(1)
 	return next.id, next.file, nil
 }
 
@@ -61,22 +66,41 @@ func (l *locals) next() (local, error) {
 		return next, nil
 	}
 	l.last++
+	l.named.Store(true)
 	f, err := os.OpenFile(l.path(l.last), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	return local{l.last, f}, err
+	return local{id: l.last, file: f}, err
 }
 
-// put takes back a file that nobody needs any more.
-func (l *locals) put(id uint64, f *os.File) {
+// put takes back a file that nobody needs any more once the journal with the given number is
+// committed: after a loss of power what was synced of an earlier one counts.
+func (l *locals) put(one local) {
 	if l.left {
-		f.Close()
+		one.file.Close()
 		return
 	}
-	l.used.Add(-1)
-	if f.Truncate(0) == nil && l.keep(local{id, f}) {
-		return
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, one)
+}
+
+// release takes back the files that no journal after the given one names.
+func (l *locals) release(done uint64) {
+	l.mu.Lock()
+	var ready []local
+	l.waiting = slices.DeleteFunc(l.waiting, func(one local) bool {
+		if one.journal <= done {
+			ready = append(ready, one)
+		}
+		return one.journal <= done
+	})
+	l.mu.Unlock()
+	for _, one := range ready {
+		l.used.Add(-1)
+		if one.file.Truncate(0) != nil || !l.keep(one) {
+			one.file.Close()
+			os.Remove(l.path(one.id)) // it goes away with the folder anyway
+		}
 	}
-	f.Close()
-	os.Remove(l.path(id)) // it goes away with the folder anyway
 }
 
 func (l *locals) keep(one local) bool {
@@ -93,10 +117,10 @@ func (l *locals) keep(one local) bool {
 func (l *locals) closeFree() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, one := range l.free {
+	for _, one := range append(l.free, l.waiting...) {
 		one.file.Close()
 	}
-	l.free = nil
+	l.free, l.waiting = nil, nil
 }
 
 // dropLocal gives up the local file: its content is in the store, or nobody wants it. f.mu is held,
@@ -105,7 +129,7 @@ func (f *file) dropLocal() {
 	if f.local == nil {
 		return
 	}
-	f.node.ws.locals.put(f.localID, f.local)
+	f.node.ws.locals.put(local{f.localID, f.local, max(f.stated.Load(), f.givenUp)})
 	f.local, f.have, f.dirty = nil, nil, nil
 }
 
@@ -114,5 +138,21 @@ func (ws *Workspace) makeRoom(ctx context.Context) error {
 	if ws.locals.used.Load() < maxLocals {
 		return nil
 	}
-	return ws.Commit(ctx)
+	return refusal(ws.Commit(ctx))
+}
+
+// syncNames makes durable that files are there which were made since the last time.
+func (l *locals) syncNames() error {
+	if !l.named.Swap(false) {
+		return nil
+	}
+	dir, err := os.Open(l.folder)
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if err != nil {
+		l.named.Store(true)
+		return fmt.Errorf("sync a workspace: %w", err)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"archivecache/repo"
+	"archivecache/store"
 	"archivecache/tree/path"
 	"archivecache/unixfs"
 
@@ -95,11 +96,7 @@ func (n *Node) adopt(ctx context.Context, name string, entry unixfs.Entry) (*Nod
 	ws := n.ws
 	info, err := ws.stat(ctx, entry)
 	if err != nil {
-		ws.mu.RLock()
-		at := n.childPath(name)
-		ws.mu.RUnlock()
-		ws.log("%s: %v", at, err)
-		return nil, fmt.Errorf("%w: %w", syscall.EIO, err)
+		return nil, n.unreadable(fmt.Errorf("%s: %w", name, err))
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -139,7 +136,7 @@ func (n *Node) setEntry(entry unixfs.Entry, info unixfs.Info) {
 // be here.
 func (ws *Workspace) stat(ctx context.Context, e unixfs.Entry) (unixfs.Info, error) {
 	if e.Cid.Type() == cid.Raw {
-		return unixfs.Info{Kind: unixfs.File, Size: e.Tsize}, nil
+		return unixfs.Info{Kind: unixfs.File, Size: min(e.Tsize, store.MaxBlock)}, nil
 	}
 	ctx, cancel := ws.deadline(ctx)
 	defer cancel()
@@ -265,9 +262,13 @@ func compareNames(a, b string) int {
 	return 0
 }
 
-// kindOf says what an entry is; 0 if that cannot be read.
+// kindOf says what an entry is, as far as that is known here: 0 if not. Nobody is asked, as a listing
+// may have many.
 func (ws *Workspace) kindOf(ctx context.Context, e unixfs.Entry) unixfs.Kind {
-	info, err := ws.stat(ctx, e)
+	if e.Cid.Type() == cid.Raw {
+		return unixfs.File
+	}
+	info, err := unixfs.Stat(ctx, ws.blocks.Getter, e.Cid)
 	if err != nil {
 		return 0
 	}

@@ -67,6 +67,9 @@ type dir struct {
 	changed map[string]uint64
 	// cleared has the names in changed of directories that went away.
 	cleared map[string]struct{}
+	// theirs has the names in changed under which somebody else has committed something since, and what
+	// was committed there before.
+	theirs map[string]unixfs.Entry
 	// attributes are those of what is in listing, until there is a Node.
 	attributes map[string]repo.Attributes
 	// local is set for directories of the tree that are no content: they cannot be written here.
@@ -77,7 +80,7 @@ func (ws *Workspace) newNode(kind unixfs.Kind, parent *Node, name string) *Node 
 	n := &Node{ws: ws, kind: kind, parent: parent, name: name, mode: unset}
 	switch kind {
 	case unixfs.Directory:
-		n.dir = &dir{kids: map[string]*Node{}, changed: map[string]uint64{}, cleared: map[string]struct{}{}}
+		n.dir = &dir{kids: map[string]*Node{}, changed: map[string]uint64{}, cleared: map[string]struct{}{}, theirs: map[string]unixfs.Entry{}}
 	case unixfs.File:
 		n.file = &file{node: n}
 	}

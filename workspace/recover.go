@@ -99,6 +99,7 @@ func (ws *Workspace) nextJournal() error {
 	if err != nil {
 		return err
 	}
+	ws.locals.named.Store(true)
 	ws.journals = append(ws.journals, j)
 	ws.journal.Store(j)
 	return nil
@@ -128,11 +129,18 @@ func (ws *Workspace) syncJournals() error {
 	all := slices.Clone(ws.journals)
 	ws.mu.RUnlock()
 	for _, j := range all {
-		if err := j.sync(); err != nil && !errors.Is(err, fs.ErrClosed) { // closed it is committed
+		if err := j.sync(); err != nil && !(errors.Is(err, fs.ErrClosed) && ws.isDone(j)) {
 			return err
 		}
 	}
-	return nil
+	return ws.locals.syncNames()
+}
+
+// isDone reports whether a journal is committed.
+func (ws *Workspace) isDone(j *journal) bool {
+	ws.mu.RLock()
+	defer ws.mu.RUnlock()
+	return j.number <= ws.done
 }
 
 // endWriting removes the folder, if all is committed, and lets others have it.
@@ -184,7 +192,7 @@ func (ws *Workspace) takeOver(ctx context.Context, folder, id string) error {
 	for _, name := range journals {
 		rest, err := readJournal(filepath.Join(folder, name), func(all []statement) error { return ws.replayAll(ctx, all) })
 		if err != nil {
-			return fmt.Errorf("what was left in %s: %w", filepath.Join(folder, name), err)
+			ws.log("what was left in %s: %v", filepath.Join(folder, name), err)
 		}
 		unread = unread || rest > 0
 	}
@@ -270,6 +278,12 @@ func (ws *Workspace) commitLeft(ctx context.Context, journals []string) error {
 
 // replayAll does what statements say.
 func (ws *Workspace) replayAll(ctx context.Context, all []statement) error {
+	ws.moved = map[string]bool{}
+	for i := range all {
+		if len(all[i].From) > 0 {
+			ws.moved[string(all[i].From)] = true
+		}
+	}
 	for i := range all {
 		if err := ws.replay(ctx, &all[i]); err != nil {
 			return fmt.Errorf("%s of %q: %w", all[i].Op, all[i].Path, err)
@@ -300,6 +314,9 @@ func (ws *Workspace) replay(ctx context.Context, s *statement) error {
 	case s.Op == opRemove:
 		if kid != nil {
 			d.unbind(kid)
+		}
+		if ws.moved[string(s.Path)] && kid != nil { // its attributes go along
+			ws.steps = ws.steps[:len(ws.steps)-1]
 		}
 		return nil
 	case s.Op == opAttr && kid != nil:
@@ -366,6 +383,10 @@ func (ws *Workspace) replayPut(d *Node, name string, before *Node, s *statement)
 		}
 	}
 	d.bind(n, name)
+	if from, err := path.Parse(string(s.From)); err == nil {
+		at, old := d.path(), from
+		ws.steps = append(ws.steps, func(tx *repo.Tx) { tx.MoveAttributes(old.Parent().String(), old.Base(), at, name) })
+	}
 	if s.Mode != 0 || s.Mtime != nil {
 		n.refresh()
 	}
@@ -427,10 +448,15 @@ func (ws *Workspace) finishReplay() error {
 			return err
 		}
 		f.size = info.Size()
-		for i := range chunksOf(f.size) {
-			if f.isLocal(i) {
-				f.dirty[i] = struct{}{}
+		err = eachData(f.local, f.size, func(from, to int64) {
+			for i := from / unixfs.ChunkSize; i < chunksOf(to); i++ {
+				if f.isLocal(i) {
+					f.dirty[i] = struct{}{}
+				}
 			}
+		})
+		if err != nil {
+			return err
 		}
 	}
 	clear(ws.replayed)

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"archivecache/internal/sqlite"
 	"archivecache/repo"
 	"archivecache/tree"
 	"archivecache/tree/path"
@@ -44,6 +45,8 @@ func (n *Node) Rename(ctx context.Context, name string, to *Node, toName string,
 		if err := kid.read(ctx); err != nil { // it is not at its committed place any more
 			return err
 		}
+		n.ws.following.Lock() // what it is made of has to be what is committed, as far as that is known
+		defer n.ws.following.Unlock()
 	}
 	n.ws.mu.Lock()
 	defer n.ws.mu.Unlock()
@@ -65,6 +68,9 @@ func (n *Node) mayRename(kid, to *Node, toName string, over *Node, exclusive boo
 	}
 	if to.lost() {
 		return false, syscall.ENOENT
+	}
+	if kid.dir != nil && n.ws.behind {
+		return false, syscall.EAGAIN // what it is made of is not known just now
 	}
 	if err := n.mayLose(kid); err != nil {
 		return false, err
@@ -118,8 +124,11 @@ func (n *Node) mayReplace(kid, over *Node, exclusive bool) error {
 func (n *Node) rename(kid, to *Node, toName string, over *Node, founded bool) error {
 	name, fromDir, toDir := kid.name, n.path(), to.path()
 	all := []statement{{Op: opRemove, Path: []byte(kid.path())}}
+	from := all[0].Path
 	kid.parent, kid.name = to, toName
-	err := n.ws.write(kid.statements(all)...)
+	all = kid.statements(all)
+	all[1].From = from
+	err := n.ws.write(all...)
 	kid.parent, kid.name = n, name
 	if err != nil {
 		return err
@@ -196,12 +205,17 @@ func (ws *Workspace) movePlace(ctx context.Context, kid, to *Node, toName string
 		return syscall.EINVAL
 	}
 	if err := ws.Commit(ctx); err != nil {
-		return err
+		return refusal(err)
 	}
 	return ws.relocate(ctx, path.MustParse(from), path.MustParse(target), func() {
 		delete(kid.parent.dir.kids, kid.name)
 		kid.parent, kid.name = to, toName
 		to.dir.kids[toName] = kid
+		if below := kid.statements(nil)[1:]; len(below) > 0 { // what was changed since
+			if err := ws.write(below...); err != nil {
+				ws.log("%s: %v", kid.path(), err)
+			}
+		}
 	})
 }
 
@@ -223,17 +237,24 @@ func (ws *Workspace) relocate(ctx context.Context, from, to path.Path, moved fun
 	if err = errors.Join(err, ws.repo.EndWriting()); err != nil {
 		return refusal(err)
 	}
-	return ws.followHead(ctx, moved)
+	if err := ws.followOnce(ctx, true, moved); err != nil {
+		return err
+	}
+	ws.followAgain(ctx)
+	return nil
 }
 
 // refusal returns an error of the tree as one of the system.
 func refusal(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, as := range []struct {
 		err    error
 		number syscall.Errno
 	}{
 		{tree.ErrNotFound, syscall.ENOENT}, {tree.ErrForbidden, syscall.EACCES}, {tree.ErrNotOwner, syscall.EACCES},
-		{tree.ErrForked, syscall.EACCES}, {path.ErrInvalid, syscall.EINVAL},
+		{tree.ErrForked, syscall.EACCES}, {path.ErrInvalid, syscall.EINVAL}, {sqlite.ErrFull, syscall.ENOSPC},
 	} {
 		if errors.Is(err, as.err) {
 			return fmt.Errorf("%w: %w", as.number, err)

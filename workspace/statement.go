@@ -16,6 +16,7 @@ import (
 type statement struct {
 	Op     string        `cbor:"op"` // one of those below
 	Path   []byte        `cbor:"path,omitempty"`
+	From   []byte        `cbor:"from,omitempty"` // where it was moved from just now
 	Kind   uint64        `cbor:"kind,omitempty"`
 	Base   *dagcbor.Link `cbor:"base,omitempty"`   // what is committed of it, or of what it came from
 	Tsize  uint64        `cbor:"tsize,omitempty"`  // for the link to base

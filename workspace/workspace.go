@@ -72,7 +72,7 @@ type Event struct {
 // A Workspace is open until it is closed, and safe for use by several goroutines.
 type Workspace struct {
 	repo   *repo.Repo
-	blocks store.Getter
+	blocks reading
 	opt    Options
 	chunks *chunkCache
 	top    *Node
@@ -82,13 +82,16 @@ type Workspace struct {
 	lastNumber uint64
 	head       view
 	lastChange uint64
-	dirty      map[*Node]struct{} // directories with changed names
-	fresh      map[*Node]struct{} // nodes whose attributes are not committed
-	steps      []func(*repo.Tx)   // what becomes of recorded attributes, in this order
-	journals   []*journal         // that are not committed; the last is the one that is written to
-	done       uint64             // number of the last journal that is committed
+	dirty      map[*Node]struct{}   // directories with changed names
+	fresh      map[*Node]struct{}   // nodes whose attributes are not committed
+	ours       map[cid.Cid]struct{} // what was committed at places that were changed since
+	steps      []func(*repo.Tx)     // what becomes of recorded attributes, in this order
+	journals   []*journal           // that are not committed; the last is the one that is written to
+	done       uint64               // number of the last journal that is committed
 	events     []Event
 	again      bool      // a directory was read while the head was followed
+	behind     bool      // a commit was done that could not be followed yet
+	foreign    bool      // somebody else has committed something of what is followed
 	lastWrite  time.Time // when lastChange was
 
 	journal  atomic.Pointer[journal] // that is written to; nil is none
@@ -96,6 +99,7 @@ type Workspace struct {
 	lock     *os.File
 	id       string
 	locals   locals
+	moved    map[string]bool  // paths that something is moved from, in the record that is read
 	replayed map[uint64]*file // by the numbers of their local files, while journals are read
 
 	started    time.Time  // of the commit that was the head when the workspace was opened
@@ -103,6 +107,8 @@ type Workspace struct {
 	following  sync.Mutex // held while the head moves, or is followed; after committing, and before mu
 	wake       chan struct{}
 	stop       chan struct{}
+	closed     atomic.Bool // nothing is written any more
+	said       atomic.Pointer[string]
 	stopped    sync.WaitGroup
 }
 
@@ -132,9 +138,19 @@ type view struct {
 // Open opens a workspace. It must be closed before r is. r is for the workspace alone, unless it is
 // read only.
 func Open(ctx context.Context, r *repo.Repo, opt Options) (*Workspace, error) {
+	ws, err := open(ctx, r, opt)
+	if err == nil {
+		ws.stopped.Go(ws.work)
+		ws.stopped.Go(ws.watch)
+	}
+	return ws, err
+}
+
+// open opens a workspace that commits and follows only when it is told to.
+func open(ctx context.Context, r *repo.Repo, opt Options) (*Workspace, error) {
 	ws := &Workspace{
 		repo: r, blocks: reading{r.Store(), opt.Missing}, opt: opt, chunks: newChunkCache(maxCachedChunks), numbers: map[uint64]*Node{},
-		dirty: map[*Node]struct{}{}, fresh: map[*Node]struct{}{}, replayed: map[uint64]*file{},
+		dirty: map[*Node]struct{}{}, fresh: map[*Node]struct{}{}, replayed: map[uint64]*file{}, ours: map[cid.Cid]struct{}{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	if ws.opt.Timeout == 0 {
@@ -154,8 +170,6 @@ func Open(ctx context.Context, r *repo.Repo, opt Options) (*Workspace, error) {
 			return nil, err
 		}
 	}
-	ws.stopped.Go(ws.work)
-	ws.stopped.Go(ws.watch)
 	return ws, nil
 }
 
@@ -169,14 +183,15 @@ func (ws *Workspace) forgetAll() {
 	ws.top.dir.local = &localDir{}
 }
 
-// Close commits what is left and closes the workspace.
+// Close commits what is left and closes the workspace. What is still written meanwhile is refused.
 func (ws *Workspace) Close(ctx context.Context) error {
+	ws.closed.Store(true)
 	close(ws.stop)
 	ws.stopped.Wait()
 	if ws.opt.ReadOnly {
 		return nil
 	}
-	err := ws.Commit(ctx)
+	err := errors.Join(ws.Commit(ctx), ws.syncJournals())
 	if err != nil {
 		err = fmt.Errorf("%w; what is not committed stays in %s, and is committed when the tree is mounted the next time", err, ws.folder)
 	}
