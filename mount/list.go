@@ -112,6 +112,26 @@ func checkMountpoint(dir string) error {
 	return nil
 }
 
+// checkOutside returns an error if a mount at dir would hide the repository, whose files its process
+// needs: each request would wait for itself.
+func checkOutside(dir, repository string) error {
+	at, err := realPath(dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", dir, ErrMountpoint, err)
+	}
+	repository, err = filepath.EvalSymlinks(repository)
+	if err == nil {
+		repository, err = filepath.Abs(repository)
+	}
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(at, repository); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("%s: %w: the repository %s is in it", dir, ErrMountpoint, repository)
+	}
+	return nil
+}
+
 // readAhead is how far the kernel reads ahead, in KiB. What it takes by itself is 128, and makes
 // many small requests of one.
 const readAhead = 1024

@@ -52,6 +52,9 @@ func New(dir string, top *workspace.Node, w *Watcher, opt Options) (*Mount, erro
 	if err := checkMountpoint(dir); err != nil {
 		return nil, err
 	}
+	if err := checkOutside(dir, top.Workspace().Dir()); err != nil {
+		return nil, err
+	}
 	var options []string
 	options = append(options, "nosuid", "nodev", "default_permissions")
 	if opt.ReadOnly {

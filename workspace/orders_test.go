@@ -522,3 +522,33 @@ func (w without) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	}
 	return w.Getter.Get(ctx, c)
 }
+
+// TestDeepRename moves what nobody has looked into to where its names do not fit.
+func TestDeepRename(t *testing.T) {
+	dir := newRepo(t)
+	a := sit(t, dir)
+	deep := func(from string, levels int) string {
+		n := a.at(from)
+		for range levels {
+			var err error
+			if n, err = n.Mkdir(t.Context(), "d", 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at, _ := n.Path()
+		return at
+	}
+	a.mkdir("root/forum/x")
+	a.write(deep("root/forum/x", path.MaxDepth-4)+"/f", "deep")
+	a.mkdir("root/forum/y")
+	bottom := deep("root/forum/y", 10)
+	a.commit()
+	b := sit(t, dir)
+	err := b.at("root/forum").Rename(t.Context(), "x", b.at(bottom), "x", false)
+	if !errors.Is(err, syscall.ENAMETOOLONG) {
+		t.Errorf("a rename to where it does not fit: %v", err)
+	}
+	b.rename("root/forum/x", "root/x")
+	b.commit()
+	b.want("root/x/"+strings.Repeat("d/", path.MaxDepth-4)+"f", "deep")
+}

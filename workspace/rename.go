@@ -11,6 +11,7 @@ import (
 	"archivecache/repo"
 	"archivecache/tree"
 	"archivecache/tree/path"
+	"archivecache/unixfs"
 )
 
 // Rename moves what stands under a name in n to another name in to, over what stands there.
@@ -47,6 +48,9 @@ func (n *Node) Rename(ctx context.Context, name string, to *Node, toName string,
 		}
 		n.ws.following.Lock() // what it is made of has to be what is committed, as far as that is known
 		defer n.ws.following.Unlock()
+	}
+	if err := n.ws.fits(ctx, kid, to); err != nil {
+		return err
 	}
 	n.ws.mu.Lock()
 	defer n.ws.mu.Unlock()
@@ -86,21 +90,49 @@ func (n *Node) mayRename(kid, to *Node, toName string, over *Node, exclusive boo
 	if err != nil {
 		return false, err
 	}
-	if to.depth()+kid.height() > path.MaxDepth {
-		return false, syscall.ENAMETOOLONG
-	}
 	return founded, to.mayReplace(kid, over, exclusive)
 }
 
-// height returns how many names lead from above n to the deepest of the nodes in it.
-func (n *Node) height() int {
-	deepest := 0
-	if n.dir != nil {
-		for _, kid := range n.dir.kids {
-			deepest = max(deepest, kid.height())
+// fits returns nil if all that is in kid has room in the directory to: paths have at most
+// [path.MaxDepth] names. Only what goes further down has to be looked into.
+func (ws *Workspace) fits(ctx context.Context, kid, to *Node) error {
+	ws.mu.RLock()
+	depth, room := kid.depth(), path.MaxDepth-to.depth()
+	ws.mu.RUnlock()
+	if room >= path.MaxDepth-depth+1 {
+		return nil
+	}
+	return kid.fitsInto(ctx, room)
+}
+
+// fitsInto returns nil if n and all below it take at most so many names.
+func (n *Node) fitsInto(ctx context.Context, room int) error {
+	if room <= 0 {
+		return syscall.ENAMETOOLONG
+	}
+	if n.dir == nil {
+		return nil
+	}
+	names, err := n.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name.Kind != unixfs.Directory {
+			if room == 1 {
+				return syscall.ENAMETOOLONG
+			}
+			continue
+		}
+		below, err := n.Lookup(ctx, name.Name)
+		if err == nil {
+			err = below.fitsInto(ctx, room-1)
+		}
+		if err != nil && !errors.Is(err, syscall.ENOENT) {
+			return err
 		}
 	}
-	return deepest + 1
+	return nil
 }
 
 // mayReplace returns nil if kid may take the place of over, which may be nil, in n.
