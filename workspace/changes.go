@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -36,6 +37,7 @@ type change struct {
 	base  unixfs.Entry // of a directory, what it is made of
 	below []*change    // and what differs in it
 	entry unixfs.Entry // what it becomes
+	bad   bool         // there can be no such path
 
 	attributes repo.Attributes
 }
@@ -292,7 +294,8 @@ func (g *group) forTree(ctx context.Context, ws *Workspace, root *tree.Root, blo
 	for _, c := range g.changes {
 		p, err := path.Parse(c.path)
 		if err != nil {
-			refused = append(refused, tree.Refusal{Change: tree.Change{Entry: c.entryOrNil()}, Err: err})
+			refused = append(refused, tree.Refusal{Change: tree.Change{Entry: c.entryOrNil()}, Err: fmt.Errorf("%s: %w", c.path, err)})
+			c.bad = true
 			continue
 		}
 		change := tree.Change{Path: p, Remove: c.clear, Entry: c.entryOrNil()}

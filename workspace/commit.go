@@ -2,7 +2,6 @@ package workspace
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"archivecache/repo"
@@ -29,7 +28,10 @@ func (ws *Workspace) commit(ctx context.Context, all bool) error {
 		return nil
 	}
 	refused, err := ws.store(ctx, g)
-	if err = errors.Join(err, ws.repo.EndWriting()); err != nil {
+	if ended := ws.repo.EndWriting(); ended != nil {
+		ws.log("%v", ended)
+	}
+	if err != nil {
 		ws.giveBack(g)
 		return err
 	}

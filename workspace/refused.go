@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ func (ws *Workspace) rescue(ctx context.Context, r tree.Refusal) {
 		ws.log("%s: could not be removed: %v", r.Change.Path, r.Err)
 		return
 	}
-	dst := filepath.Join(ws.Dir(), workspacesFolder, refusedFolder, time.Now().UTC().Format("20060102T150405.000000000Z"), r.Change.Path.Base())
+	dst := filepath.Join(ws.Dir(), workspacesFolder, refusedFolder, time.Now().UTC().Format("20060102T150405.000000000Z"), cmp.Or(r.Change.Path.Base(), "file"))
 	err := os.MkdirAll(filepath.Dir(dst), 0o700)
 	if err == nil {
 		err = osfs.Export(ctx, ws.blocks, r.Change.Entry.Cid, dst, osfs.ExportOptions{})

@@ -55,7 +55,7 @@ func (ws *Workspace) settle(g *group, refusals []tree.Refusal) {
 	ws.locals.release(ws.done)
 	for _, c := range g.changes {
 		there := c.dir.unsettled() == nil && !c.dir.lost() && c.dir.childPath(c.name) == c.path
-		if refused[c.path] && there {
+		if (refused[c.path] || c.bad) && there {
 			ws.reject(c)
 			continue
 		}
