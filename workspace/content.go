@@ -18,6 +18,7 @@ type content struct {
 	entry unixfs.Entry
 	index *unixfs.Index
 	front atomic.Int64 // up to where somebody has read who reads in order
+	row   atomic.Int64 // how many reads were near it, one after the other
 
 	mu sync.Mutex
 	// parts are leaves that were verified, by their places, for small reads here and there: each would
@@ -63,9 +64,14 @@ func (c *content) readAt(ctx context.Context, p []byte, at int64) error {
 	return nil
 }
 
-// nearFront is how far from the front a read counts as one in order: the kernel has several on the way,
-// which come in any order.
-const nearFront = 4 << 20
+const (
+	// nearFront is how far from the front a read counts as one in order: the kernel has several on the
+	// way, which come in any order.
+	nearFront = 2 << 20
+	// inRow is how many reads near the front it takes to read ahead: some of those here and there are
+	// near it by chance.
+	inRow = 3
+)
 
 // inOrder reports whether a read is one of many in order, and moves the front.
 func (c *content) inOrder(from, to int64) bool {
@@ -74,7 +80,11 @@ func (c *content) inOrder(from, to int64) bool {
 	if !near || to > front {
 		c.front.Store(to) // who comes second moves it a little less far
 	}
-	return near
+	if !near {
+		c.row.Store(0)
+		return false
+	}
+	return c.row.Add(1) >= inRow
 }
 
 // readLeaf reads from a leaf to its end, or as much as p takes.
