@@ -33,6 +33,7 @@ func (ws *Workspace) commit(ctx context.Context, all bool) error {
 	}
 	if err != nil {
 		ws.giveBack(g)
+		ws.reclaim()
 		return err
 	}
 	for _, r := range refused {

@@ -94,6 +94,26 @@ func (l *locals) release(done uint64) {
 		return one.journal <= done
 	})
 	l.mu.Unlock()
+	l.takeBack(ready)
+}
+
+// reclaim takes back what was given up before the journals were synced: it is durable then that nobody
+// wants it. On a full disk nothing else may make room for the next commit.
+func (ws *Workspace) reclaim() {
+	l := &ws.locals
+	l.mu.Lock()
+	waiting := slices.Clone(l.waiting)
+	l.mu.Unlock()
+	if len(waiting) == 0 || ws.syncJournals() != nil {
+		return
+	}
+	l.mu.Lock()
+	l.waiting = slices.DeleteFunc(l.waiting, func(one local) bool { return slices.Contains(waiting, one) })
+	l.mu.Unlock()
+	l.takeBack(waiting)
+}
+
+func (l *locals) takeBack(ready []local) {
 	for _, one := range ready {
 		l.used.Add(-1)
 		if one.file.Truncate(0) != nil || !l.keep(one) {

@@ -99,8 +99,15 @@ func liveAndDie(t *testing.T, daemons []*kubotest.Kubo, s pinning.Service, kind 
 		}
 	}
 	pins := await(t, s, name, pinnedAt(places))
-	if p, err := s.Look(t.Context(), pins[0]); err != nil || p.Pinned() != places || !p.Root.Equals(root) {
-		t.Errorf("look: %+v, %v", p, err)
+	for tries := 0; ; tries++ { // asked for again a machine may say that it is at it
+		p, err := s.Look(t.Context(), pins[0])
+		if err == nil && p.Pinned() == places && p.Root.Equals(root) {
+			break
+		}
+		if tries == 60 {
+			t.Fatalf("look: %+v, %v", p, err)
+		}
+		time.Sleep(250 * time.Millisecond)
 	}
 	if !pins[0].Root.Equals(root) {
 		t.Errorf("pinned is %s, not %s", pins[0].Root, root)
