@@ -30,10 +30,15 @@ type lazy struct {
 	repo    *repo.Repo
 	fetcher *exchange.Fetcher
 	users   sync.WaitGroup
+	begun   time.Time
 }
 
-// lazyIdle is after how long without a block what was fetched is committed.
-const lazyIdle = 5 * time.Second
+const (
+	// lazyIdle is after how long without a block what was fetched is committed.
+	lazyIdle = 5 * time.Second
+	// lazyMost is for how long sources that failed are not asked again.
+	lazyMost = time.Minute
+)
 
 // NewLazy returns a Lazy for the repository in the folder dir. Close it in the end.
 func NewLazy(dir string, opt Options) *Lazy { return &Lazy{dir: dir, opt: opt} }
@@ -52,6 +57,10 @@ func (l *Lazy) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 func (l *Lazy) take(ctx context.Context) (*lazy, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.open != nil && time.Since(l.open.begun) > lazyMost {
+		go l.open.end() // when those who use it are done
+		l.open = nil
+	}
 	if l.open == nil {
 		next, err := l.begin(ctx)
 		if err != nil {
@@ -82,7 +91,7 @@ func (l *Lazy) begin(ctx context.Context) (*lazy, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	sources = append(append(sources, l.opt.Gateways...), Network(r)...)
-	return &lazy{repo: r, fetcher: exchange.NewFetcher(r.Store(), sources, l.opt.Fetch)}, nil
+	return &lazy{repo: r, fetcher: exchange.NewFetcher(r.Store(), sources, l.opt.Fetch), begun: time.Now()}, nil
 }
 
 // Close commits what was fetched. The next Get begins anew.
@@ -97,6 +106,11 @@ func (l *Lazy) Close() error {
 	if open == nil {
 		return nil
 	}
-	open.users.Wait()
-	return errors.Join(open.fetcher.Commit(context.Background()), open.fetcher.Close(), open.repo.Close())
+	return open.end()
+}
+
+// end commits what was fetched, once nobody uses it any more.
+func (l *lazy) end() error {
+	l.users.Wait()
+	return errors.Join(l.fetcher.Commit(context.Background()), l.fetcher.Close(), l.repo.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"archivecache/repo"
@@ -322,7 +323,7 @@ func (c *change) entryOrNil() *unixfs.Entry {
 
 // outermost leaves out the changes below others: they are part of those.
 func outermost(changes []tree.Change) []tree.Change {
-	slices.SortFunc(changes, func(a, b tree.Change) int { return compareNames(a.Path.String()+"/", b.Path.String()+"/") })
+	slices.SortFunc(changes, func(a, b tree.Change) int { return strings.Compare(a.Path.String()+"/", b.Path.String()+"/") })
 	kept := changes[:0]
 	for _, c := range changes {
 		if len(kept) > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -248,18 +249,8 @@ func (n *Node) List(ctx context.Context) ([]Name, error) {
 			names[i].Kind = n.ws.kindOf(ctx, e)
 		}
 	}
-	slices.SortFunc(names, func(a, b Name) int { return compareNames(a.Name, b.Name) })
+	slices.SortFunc(names, func(a, b Name) int { return strings.Compare(a.Name, b.Name) })
 	return names, nil
-}
-
-func compareNames(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // kindOf says what an entry is, as far as that is known here: 0 if not. Nobody is asked, as a listing
