@@ -17,11 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"archivecache/identity"
+	"archivecache/internal/repotest"
 	"archivecache/mount"
 	"archivecache/repo"
-	"archivecache/tree/path"
-	"archivecache/tree/reference"
 	"archivecache/workspace"
 )
 
@@ -124,33 +122,10 @@ func (s *served) stop() {
 	}
 }
 
-// newRepo makes a repository with an identity.
-func newRepo(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "repo")
-	forum := reference.Founding{Policy: reference.SharedPolicy, Path: "root/forum"}
-	r, err := repo.Initialize(t.Context(), dir, []reference.Founding{forum}, repo.Place{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	secret, err := identity.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = r.Update(t.Context(), "new-identity", func(ctx context.Context, tx *repo.Tx) error {
-		return tx.AddIdentity(ctx, path.MustParse("identities/me"), secret.Document())
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // mounted mounts a new repository and returns an empty directory in it, owned or shared.
 func mounted(t *testing.T, in string) (s *served, repoDir, dir string) {
 	t.Helper()
-	repoDir = newRepo(t)
+	repoDir = repotest.New(t)
 	s = start(t, repoDir, t.TempDir())
 	dir = filepath.Join(s.at, "root", in)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

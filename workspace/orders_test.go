@@ -13,39 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"archivecache/identity"
+	"archivecache/internal/repotest"
 	"archivecache/repo"
 	"archivecache/store"
 	"archivecache/tree/path"
-	"archivecache/tree/reference"
 
 	"github.com/ipfs/go-cid"
 )
 
 // The tests here are about the order of events: their workspaces commit and follow when they are told to.
-
-// newRepo makes a repository with an identity and a shared directory.
-func newRepo(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "repo")
-	forum := reference.Founding{Policy: reference.SharedPolicy, Path: "root/forum"}
-	r, err := repo.Initialize(t.Context(), dir, []reference.Founding{forum}, repo.Place{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	secret, err := identity.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = r.Update(t.Context(), "new-identity", func(ctx context.Context, tx *repo.Tx) error {
-		return tx.AddIdentity(ctx, path.MustParse("identities/me"), secret.Document())
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // A desk is a workspace and what is done in it.
 type desk struct {
@@ -199,7 +175,7 @@ func (d *desk) crash(cut func(folder string)) *desk {
 func each(t *testing.T, fn func(t *testing.T, a, b *desk, in string)) {
 	for _, in := range []string{"root/mine", "root/forum"} {
 		t.Run(filepath.Base(in), func(t *testing.T) {
-			dir := newRepo(t)
+			dir := repotest.New(t)
 			a, b := sit(t, dir), sit(t, dir)
 			if in == "root/mine" {
 				a.mkdir(in)
@@ -294,7 +270,7 @@ func TestOwnCommitsAreNotOthers(t *testing.T) {
 // TestDamagedFileStopsNobody loses the first block of a file that others change: everything else is
 // followed, and what they commit is not undone.
 func TestDamagedFileStopsNobody(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a, b := sit(t, dir), sit(t, dir)
 	for _, name := range []string{"big", "other", "mine"} {
 		a.write("root/forum/"+name, strings.Repeat(name, 10))
@@ -324,7 +300,7 @@ func TestDamagedFileStopsNobody(t *testing.T) {
 // TestRefusedFile has somebody else make a directory where a file is written: what was written is kept,
 // and nothing more is taken.
 func TestRefusedFile(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a, b := sit(t, dir), sit(t, dir)
 	h := a.open("root/forum/f")
 	a.put(h, "first")
@@ -350,7 +326,7 @@ func TestRefusedFile(t *testing.T) {
 
 // TestFollowedWhileSynced has somebody else commit a file while it is synced.
 func TestFollowedWhileSynced(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a, b := sit(t, dir), sit(t, dir)
 	h := a.open("root/forum/f")
 	a.put(h, "v1")
@@ -371,7 +347,7 @@ func TestFollowedWhileSynced(t *testing.T) {
 
 // TestExecutableMeanwhile commits between the steps of a chmod.
 func TestExecutableMeanwhile(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	a.write("root/forum/f", "#!/bin/sh")
 	a.commit()
@@ -388,7 +364,7 @@ func TestExecutableMeanwhile(t *testing.T) {
 
 // TestRenamedWhileWritten commits while a file that was renamed is being written: it is somewhere.
 func TestRenamedWhileWritten(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	a.write("root/forum/log", "lines")
 	a.commit()
@@ -411,7 +387,7 @@ func TestRenamedWhileWritten(t *testing.T) {
 // TestPowerLoss cuts the journal to what was synced: a file that was replaced is the old one, or the
 // new one.
 func TestPowerLoss(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	for _, name := range []string{"config", "config.new"} {
 		a.write("root/forum/"+name, name)
@@ -434,7 +410,7 @@ func TestPowerLoss(t *testing.T) {
 
 // TestModesOfRenamed expects modes and times below a renamed directory after a crash.
 func TestModesOfRenamed(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	a.mkdir("root/forum/d")
 	a.write("root/forum/d/secret", "s")
@@ -452,7 +428,7 @@ func TestModesOfRenamed(t *testing.T) {
 
 // TestHolesAreNotHashed recovers a file of a TiB, which is a hole but for a few bytes.
 func TestHolesAreNotHashed(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	a.write("root/forum/f", "start")
 	size := int64(1) << 40
@@ -467,7 +443,7 @@ func TestHolesAreNotHashed(t *testing.T) {
 
 // TestClosed writes to a workspace that is being closed: nothing is acknowledged that is not kept.
 func TestClosed(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	h := a.open("root/forum/f")
 	a.put(h, "first")
@@ -491,7 +467,7 @@ func TestFailedWrite(t *testing.T) {
 		}
 		return
 	}
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	h := a.open("root/forum/f")
 	a.put(h, "first")
@@ -525,7 +501,7 @@ func (w without) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 
 // TestDeepRename moves what nobody has looked into to where its names do not fit.
 func TestDeepRename(t *testing.T) {
-	dir := newRepo(t)
+	dir := repotest.New(t)
 	a := sit(t, dir)
 	deep := func(from string, levels int) string {
 		n := a.at(from)
